@@ -27,6 +27,7 @@ from btree.order import MAX, order_key
 from btree.packed_keys import key_parts, picked_keys
 from btree.protocols import (
     CATALOG_TREE_ID,
+    NOT_AT_HAND,
     RAW_TREE_ID,
     ColumnBatch,
     Key,
@@ -61,6 +62,7 @@ def __getattr__(name: str) -> Any:
 __all__ = [
     "CATALOG_TREE_ID",
     "MAX",
+    "NOT_AT_HAND",
     "RAW_TREE_ID",
     "BusyError",
     "ClosedError",

@@ -21,7 +21,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from btree import directory, single_puts
+from btree import directory, glance, single_puts
 from btree.cache import Cache
 from btree.codec import encoded
 from btree.collector import CollectorPaused
@@ -144,6 +144,7 @@ class DiskStore:
                 return LateTransaction(self, version, timeout)
         return self.begin(write=True, timeout=timeout)
 
+    row_now = glance.row_now
     put = single_puts.put
     put_since = single_puts.put_since
     raw_changes = single_puts.raw_changes
@@ -421,9 +422,8 @@ class DiskStore:
                 self._count_waiting(raw)
             made = version.later(lsn, states, shape)
             if self.pages.durability != "full":
-                self._versions = {
-                    lsn: made
-                }  # it is seen by now, and nobody is to be given an older one
+                # It is seen by now, and nobody is to be given an older one.
+                self._versions = {lsn: made}
             else:
                 self._versions[lsn] = made
                 if len(self._versions) > VERSIONS_MAX:

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 from btree.column_pages import OpenPage
 from btree.directory import FIRST_TREE_ID, initial_trees
 from btree.errors import BusyError, ClosedError, ConflictError, ReadOnlyError, StoreError
+from btree.glance import row_of
 from btree.kept_columns import Column, Layout, kept_with
 from btree.node import InPages, Node
 from btree.packed import PackedLeaf
 from btree.pending import add_pending, remove_pending
-from btree.protocols import RAW_TREE_ID, Store, TreeKind, Value
+from btree.protocols import RAW_TREE_ID, Key, Store, TreeKind, Value
 from btree.transaction import LocalTransaction
 from btree.tree import Tree
 from btree.tree_nodes import TreeNodes
@@ -139,6 +140,10 @@ class MemoryStore:
 
     def await_turn(self) -> None:
         """At once: nobody waits for a disk."""
+
+    def row_now(self, shape: object, tree_id: int, key: Key) -> Value:
+        self.check_open()
+        return row_of(self.contents.version, shape, tree_id, key)
 
     def raw_changes(self, view: Version, after: int, until: Version | None = None) -> None:
         """Not told: a view costs nothing here."""

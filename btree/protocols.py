@@ -38,6 +38,9 @@ RAW_TREE_ID = 1
 CATALOG_TREE_ID = 2
 """The SQL catalog's tree (TABLE kind): made with the database, never dropped."""
 
+NOT_AT_HAND: Any = object()
+"""What `Store.row_now` gives of a row that takes a transaction."""
+
 
 class TreeKind(enum.IntEnum):
     """What a tree's keys and values are.  Stored on disk, do not change."""
@@ -489,6 +492,10 @@ class Store(Protocol):
     def await_turn(self) -> None:
         """What a thread calls that finds its view not to be the newest, before it takes in what was committed, with no
         lock held: so readers beside a committing thread take turns."""
+
+    def row_now(self, shape: object, tree_id: int, key: Key) -> Value:
+        """The row of a key as of the newest durable commit, None if there is none; NOT_AT_HAND if that takes a transaction, or
+        the catalog and the kinds of value are not those of `shape` (`Transaction.shape`)."""
 
     def raw_changes(self, view: Any, after: int, until: Any = None) -> RawChanges | None:
         """What commits after commit `after` up to those that the view `until` sees, or the newest one, did to the raw

@@ -135,7 +135,7 @@ class UnopenedRows(RowAccess):
             row = entry[1]
             return None if row is DELETED else row
         try:
-            leaf, slot = _place(state.root, key)
+            leaf, slot = place_in_memory(state.root, key)
             return None if leaf is None else leaf.values[slot]
         except (AttributeError, TypeError):
             return self._in_pages(state, key, wants_row=True)
@@ -149,7 +149,7 @@ class UnopenedRows(RowAccess):
             entry = state.pending.get(key)
             if entry is None:
                 try:
-                    return _place(state.root, key)[0] is not None
+                    return place_in_memory(state.root, key)[0] is not None
                 except (AttributeError, TypeError):
                     return self._in_pages(state, key, wants_row=False) is not None
             row = entry[1]
@@ -344,7 +344,7 @@ class UnopenedRows(RowAccess):
         return tree.kinds  # type: ignore[no-any-return]
 
 
-def _place(node: Any, key: Any) -> tuple[Any, int]:
+def place_in_memory(node: Any, key: Any) -> tuple[Any, int]:
     """The leaf that has a key, and where; (None, 0) if there is none.  AttributeError, TypeError where that is not in
     memory as it is."""
     children = node.children

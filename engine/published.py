@@ -80,6 +80,17 @@ class Published:
         """Whether `newest()` would give the very same.  Costs no system call."""
         return state is self._visible and self._words[0] <= self._visible_end
 
+    def newest_number(self, epoch: object) -> int:
+        """The number of the newest commit that may be seen, if this handle has it, in a log of this epoch; else 0.  For who
+        reads no page of it: nothing is kept for that."""
+        if (
+            self._words[0] > self._visible_end
+            or self._dead is not None
+            or self.current_log.epoch is not epoch
+        ):
+            return 0
+        return self._synced_lsn
+
     def await_turn(self) -> None:
         """For a thread that finds its state not to be the newest, and holds no lock: see `reader_turns`."""
         READER_TURNS.wait()

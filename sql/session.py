@@ -30,7 +30,7 @@ from sql.errors import (
 from sql.loading import planning
 from sql.result import Result, WriteOutcome
 from sql.session_plans import Parameters, Prepared, QueryPlan, TransactionStatement, Values
-from sql.session_transactions import TransactionState
+from sql.session_transactions import BEHIND, TransactionState
 from sql.session_writes import WriteStatement
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ class Session(TransactionState):
         self.changes = 0
         self.total_changes = 0
         self.last_insert_rowid = 0
+        self._is_newest = store.is_newest
         self._plans: dict[Any, Prepared] = {}
         self.known_plan = self._plans.get
         """The plan of a statement's text, if it has run before (`Prepared.quick`)."""
@@ -260,8 +261,10 @@ class Session(TransactionState):
 
             self.authorizer = Authorizer(ask)
 
-    def ready(self, sql: str) -> ReadyQuery | None:
-        """The query of this text, if it is ready for what a statement would read now."""
+    def ready(self, sql: str, *, is_glance: bool = False) -> ReadyQuery | None:
+        """The query of this text, if it is ready for what a statement would read now.
+
+        `is_glance`: the query can do with a glance, BEHIND is to be told where something was committed since."""
         known = self._ready.get(sql)
         if (
             known is None
@@ -270,10 +273,12 @@ class Session(TransactionState):
             or self.functions.version != self._ready_version
         ):
             return None
-        newest = self.store.view()
-        if newest is self._reader_view:
+        is_newest = self._is_newest
+        if is_newest(self._reader_moment):
             return known
-        return self._ready.get(sql) if self._follow(newest) else None
+        if is_glance and self.glances():
+            return BEHIND
+        return self._ready.get(sql) if self._follow(self.store.view()) else None
 
     def make_ready(self, sql: str, ready: Ready, columns: tuple[ResultColumn, ...]) -> None:
         """Have a query that gives few rows, and was made ready for the kept reader, at hand for the next time."""

@@ -20,6 +20,7 @@ from sql.loading import load, planning
 from sql.parameters import bound_values
 from sql.plain import fits_types
 from sql.result import OwningResult, Result
+from sql.session_transactions import BEHIND
 
 if TYPE_CHECKING:
     from sql.expressions import SqlValue
@@ -229,10 +230,15 @@ class QueryPlan(Checked):
         transaction = session.begun
         plan = self.variant if self.count else self
         if transaction is None:
-            ready = session.ready(self.text)
-            if ready is None or plan is None or not plan._fits(parameters):
+            if plan is None or not plan._fits(parameters):
                 return None
-            return ready[0](parameters)
+            short = plan._short
+            ready = session.ready(self.text, is_glance=short is not None and short.direct)
+            if short is not None and ready is BEHIND:
+                if (rows := short.glance(session.store, plan._shape, parameters)) is not None:
+                    return rows
+                ready = session.ready(self.text)
+            return None if ready is None else ready[0](parameters)
         if plan is None or session.current is not None:
             return None
         short, fits = plan._short, plan._fits

@@ -37,6 +37,14 @@ if TYPE_CHECKING:
     from sql.short import ReadyQuery
 
 
+_GLANCES_MAX = 64
+"""So many looks at single rows of the newest commit are taken before the kept reader follows."""
+
+BEHIND: ReadyQuery = (lambda values: None, ())
+"""What is told of a query that is ready, but for a commit since, and for which a glance may do."""
+
+_NO_MOMENT: Any = object()
+
 ROLLED_BACK = "the transaction was rolled back"
 """What is told beside an error that has cost more than its statement."""
 
@@ -68,6 +76,8 @@ class TransactionState(SessionDatabases):
         # Kept from one reading statement to the next.
         self._reader: StoreTransaction | JointTransaction | None = None
         self._reader_view: object = None
+        self._reader_moment = _NO_MOMENT  # of that view: see `Store.is_newest`
+        self._glances = 0  # since it followed last
         self._reader_views: list[object] = []  # of all databases, where there are several
         self.reads = False  # whether a statement that calls functions reads from it
         self._ready: dict[str, ReadyQuery] = {}  # for that reader, by their texts
@@ -269,6 +279,7 @@ class TransactionState(SessionDatabases):
         reader = self.store.begin()
         if self.store.view() is newest:
             self._reader, self._reader_view = reader, newest
+            self._reader_moment = newest.moment
         return reader
 
     def _lent_joint_reader(self) -> Transaction:
@@ -287,14 +298,23 @@ class TransactionState(SessionDatabases):
             self._reader, self._reader_views = made, newest
         return made
 
-    def _follow(self, newest: object) -> bool:
+    def _follow(self, newest: Any) -> bool:
         """Have the kept reader read from the newest commit; False if a statement reads from it."""
         if self.reads:
             return False
         self.store.await_turn()
-        self._reader_view = newest
+        self._reader_view, self._reader_moment, self._glances = newest, newest.moment, 0
         if self._reader is None or not self._reader.follow(newest):
             self._ready.clear()
+        return True
+
+    def glances(self) -> bool:
+        """Whether a query that looks at one row, and finds that something was committed, may do so without having the kept
+        reader follow: that is not to stay behind for ever, with what is kept for it."""
+        if self._glances >= _GLANCES_MAX:
+            return False
+        self._glances += 1
+        self.store.await_turn()
         return True
 
     def quick_reader(self) -> Transaction | None:
@@ -316,12 +336,14 @@ class TransactionState(SessionDatabases):
         """The kept reader goes to a result that streams from it, and ends with that."""
         self._ready.clear()
         self._reader = self._reader_view = None
+        self._reader_moment = _NO_MOMENT
         self._reader_views = []
 
     def drop_reader(self) -> None:
         """End the kept reader."""
         self._ready.clear()
         reader, self._reader, self._reader_view = self._reader, None, None
+        self._reader_moment = _NO_MOMENT
         self._reader_views = []  # each keeps the file under it open
         if reader is not None:
             reader.rollback()

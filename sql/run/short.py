@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any
 
-from btree import Row, Transaction, Tree, picked_keys
+from btree import NOT_AT_HAND, Row, Store, Transaction, Tree, picked_keys
 from sql.run.ranges import PRESENT, UNBOUND, first_keys, index_end, rowid_end
 
 Values = tuple[Any, ...]
@@ -35,7 +35,7 @@ class Short:
     __slots__ = ("ready",)
 
     direct = False
-    """Whether `rows` makes nothing ready first."""
+    """Whether `rows` makes nothing ready first, and a glance may do."""
 
     def __init__(self, ready: Callable[[Transaction], Ready]) -> None:
         self.ready = ready
@@ -43,6 +43,10 @@ class Short:
     def rows(self, transaction: Transaction, values: Values) -> Rows | None:
         """Its rows in a transaction of a program's, or one that it is not worth to be made ready for."""
         return transaction.made(self.ready)(values)
+
+    def glance(self, store: Store, shape: object, values: Values) -> Rows | None:
+        """Its rows as of the newest commit, without a transaction on that; None where it takes one."""
+        return None
 
 
 class ByRowid(Short):
@@ -62,6 +66,15 @@ class ByRowid(Short):
         row = transaction.row(self._number, values[0])
         if row is None:
             return []
+        pick = self._pick
+        return [row if pick is None else pick(row)]
+
+    def glance(self, store: Store, shape: object, values: Values) -> Rows | None:
+        row = store.row_now(shape, self._number, values[0])
+        if row is None:
+            return []
+        if row is NOT_AT_HAND:
+            return None
         pick = self._pick
         return [row if pick is None else pick(row)]
 

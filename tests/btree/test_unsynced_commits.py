@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from btree import StoreError, TreeKind, open_store
+from btree import NOT_AT_HAND, StoreError, TreeKind, open_store
 from engine import OsFile
 from tests.engine.watched import FilesOf
 from tests.threads import in_threads
@@ -91,6 +91,39 @@ def test_pages_have_what_is_not_visible_yet(tmp_path: Path) -> None:
     assert rows(open_store(tmp_path / "db", readonly=True)) == [0, 1, 2]
     assert store.check() == []
     store.close()
+    other.close()
+
+
+def test_a_glance_at_a_row_sees_what_is_durable(tmp_path: Path) -> None:
+    OPEN.set()
+    store: Any = open_store(tmp_path / "db", files=FilesOf(SlowFile))
+    transaction = store.begin(write=True)
+    assert transaction.create_tree(TreeKind.TABLE) == TREE
+    transaction.commit()
+    store.checkpoint()
+    put_row(store, 1)
+    shape = store.begin().shape
+    assert store.row_now(shape, TREE, 1) == (1,)
+    assert store.row_now(shape, TREE, 2) is None
+    assert store.row_now(object(), TREE, 1) is NOT_AT_HAND
+    OPEN.clear()
+    thread = appended(store, partial(put_row, store, 2))
+    assert store.row_now(shape, TREE, 1) == (1,)
+    assert store.row_now(shape, TREE, 2) is None
+    OPEN.set()
+    thread.join(30)
+    assert store.row_now(shape, TREE, 2) == (2,)
+    other: Any = open_store(tmp_path / "db")
+    put_row(other, 3)
+    assert store.row_now(shape, TREE, 3) is NOT_AT_HAND  # until somebody takes it in
+    assert rows(store) == [1, 2, 3]
+    transaction = store.begin(write=True)
+    transaction.tree(TREE).delete(1)
+    transaction.commit()
+    assert store.row_now(shape, TREE, 3) == (3,)
+    assert store.row_now(shape, TREE, 1) is None
+    store.close()
+    assert store.row_now(shape, TREE, 3) is NOT_AT_HAND
     other.close()
 
 

@@ -141,3 +141,68 @@ def test_readers_of_a_store_in_memory_follow() -> None:
         assert con.execute("SELECT v FROM a WHERE id = ?", (run,)).fetchone() == (run,)
         assert con.execute("SELECT count(*) FROM a WHERE id <= ?", (run,)).fetchone() == (run + 1,)
     con.close()
+
+
+@pytest.mark.parametrize("durability", ["off", "full"])
+def test_a_look_at_one_row_behind_a_commit_leaves_the_reader_where_it_is_for_a_while(
+    durability: Any, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "a.db")
+    con = kvsh.connect(path, isolation_level=None, durability=durability)
+    other = kvsh.connect(path, isolation_level=None, durability=durability)
+    con.execute("CREATE TABLE a(id INTEGER PRIMARY KEY, v, t TEXT)")
+    con.executemany("INSERT INTO a VALUES (?, 0, 'x')", [(n,) for n in range(500)])
+    sql = "SELECT v, t FROM a WHERE id = ?"
+    for _ in range(4):
+        assert con.execute(sql, (3,)).fetchall() == [(0, "x")]
+    session, commits, behind = con.session, [], 0
+    for run in range(150):
+        con.execute("UPDATE a SET v = ? WHERE id = ?", (run, run % 7))
+        assert con.execute(sql, (run % 7,)).fetchall() == [(run, "x")]
+        assert con.execute(sql, (499,)).fetchall() == [(0, "x")]
+        assert con.execute(sql, (700,)).fetchall() == []
+        commits.append(session._reader.commit_number)
+        newest = session.store.view().lsn if run % 50 == 49 else commits[-1]
+        behind = max(behind, newest - commits[-1])
+    assert len({*commits}) < 10
+    assert 0 < behind < 64
+    con.execute("DELETE FROM a WHERE id = 5")
+    assert con.execute(sql, (5,)).fetchall() == []
+    other.execute(
+        "INSERT INTO a VALUES (5, 'text', 'other')"
+    )  # a kind that the column did not have
+    assert con.execute(sql, (5,)).fetchall() == [("text", "other")]
+    con.execute("BEGIN")
+    con.execute("UPDATE a SET v = 1.5 WHERE id = 5")
+    assert con.execute(sql, (5,)).fetchall() == [(1.5, "other")]
+    assert other.execute(sql, (5,)).fetchall() == [("text", "other")]
+    con.execute("ROLLBACK")
+    assert con.execute(sql, (5,)).fetchall() == [("text", "other")]
+    con.execute("ALTER TABLE a DROP COLUMN v")
+    con.execute("ALTER TABLE a ADD COLUMN v DEFAULT 'new'")
+    con.execute("UPDATE a SET t = 'y' WHERE id = 5")
+    assert con.execute(sql, (5,)).fetchall() == [("new", "y")]
+    con.close()
+    with pytest.raises(kvsh.ProgrammingError):
+        con.execute(sql, (5,))
+    other.close()
+
+
+def test_looks_at_rows_of_long_values_and_of_leaves_in_pages(tmp_path: Path) -> None:
+    path = str(tmp_path / "a.db")
+    con = kvsh.connect(path, isolation_level=None, durability="off")
+    con.execute("CREATE TABLE a(id INTEGER PRIMARY KEY, v, t TEXT)")
+    rows = [(n, n, f"{n} " * (5000 if n % 50 == 3 else 2)) for n in range(3000)]
+    con.executemany("INSERT INTO a VALUES (?, ?, ?)", rows)
+    sql = "SELECT t, v FROM a WHERE id = ?"
+    for again in range(2):
+        numbers = random.Random(again)
+        for run in range(400):
+            key = numbers.randrange(3000)
+            found = numbers.choice(rows)
+            con.execute("UPDATE a SET v = ? WHERE id = ?", (run, key))
+            rows[key] = (key, run, rows[key][2])
+            assert con.execute(sql, (found[0],)).fetchone() == (found[2], rows[found[0]][1])
+        con.close()
+        con = kvsh.connect(path, isolation_level=None, durability="off")  # nothing is in memory
+    con.close()
