@@ -27,6 +27,7 @@ from kvsh.output.tables import (
     is_wider,
     name_lines,
     width_of,
+    wrapped,
 )
 from kvsh.output.target import Target
 from kvsh.output.values import literal, literal_column, plain, real_column, real_text
@@ -417,6 +418,11 @@ def test_texts_of_several_lines_are_shown_as_such_on_a_terminal() -> None:
         "└───┴────────────────┘",
     ]
     assert "(\\n\\ta INTEGER" in shown("box", ["n", "sql"], rows)  # elsewhere a row is a line
+
+
+def test_a_word_that_is_wider_than_its_column_fills_lines() -> None:
+    assert wrapped("abcdefghij", 4, 5) == ["abcd", "efgh", "ij"]
+    assert wrapped("日本語", 4, 5) == ["日本", "語"]
 
 
 def test_lines_of_a_cell_are_wrapped_each_and_cut_past_the_last() -> None:
