@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import gc
 from types import TracebackType
+from weakref import ref
 
 FEW_OBJECTS = 2_000
 """So many new objects are looked through at once: it takes some 20 us."""
@@ -34,11 +35,13 @@ class CollectorPaused:
     The collector is the process's, so other threads go without for that time too.  Overlapping pauses of
     two threads end with the first of them, which costs time and nothing else."""
 
-    __slots__ = ("_was_enabled",)
+    __slots__ = ("__weakref__", "_was_enabled")
 
     def __enter__(self) -> None:
         self._was_enabled = gc.isenabled()
         if self._was_enabled:
+            # Ctrl-C may come behind the last call here, or before the first step of `__exit__`.
+            _Pausing.by = ref(self, _torn_off)
             gc.disable()
 
     def __exit__(
@@ -49,6 +52,14 @@ class CollectorPaused:
     ) -> None:
         if self._was_enabled:
             resume_collections()
+
+
+class _Pausing:
+    by: ref[CollectorPaused] | None = None
+
+
+def _torn_off(_gone: object) -> None:
+    resume_collections()
 
 
 class _PassedOver:
@@ -71,6 +82,7 @@ def resume_collections() -> None:
         if _PassedOver.count > _PassedOver.most:
             _look_through_all()
     gc.enable()
+    _Pausing.by = None
 
 
 def _look_through_all() -> None:

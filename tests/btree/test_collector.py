@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import itertools
 import weakref
 from collections.abc import Iterator
 
 import pytest
 
+import btree
 from btree import CollectorPaused, collector, resume_collections
+from tests.interrupting import Interrupting, Stop, folders
 
 
 class Knot:
@@ -61,6 +65,17 @@ def test_cycles_are_collected_among_pauses_in_which_much_is_made(
     assert dropped() is None
     # As many as there are objects: the next round is not after a few more.
     assert collector._PassedOver.most > 50_000 + before // 2
+
+
+def test_ctrl_c_at_any_point_of_a_pause_leaves_the_collector_on() -> None:
+    for at in itertools.count(1):
+        points = Interrupting(at, folders(btree))
+        with contextlib.suppress(Stop), points, CollectorPaused():
+            [[number] for number in range(3_000)]
+        assert gc.isenabled()
+        if points.count < at:
+            break
+    assert at > 8
 
 
 def test_a_program_that_has_the_collector_off_keeps_it_off() -> None:
