@@ -273,8 +273,7 @@ class Session(TransactionState):
             or self.functions.version != self._ready_version
         ):
             return None
-        is_newest = self._is_newest
-        if is_newest(self._reader_moment):
+        if self._is_newest(self._reader_moment):
             return known
         if is_glance and self.glances():
             return BEHIND

@@ -61,13 +61,10 @@ def cd(environment: Environment, arguments: Arguments) -> None:
 
 
 def output(environment: Environment, arguments: Arguments) -> None:
-    if not arguments.words or arguments.words[0].text in _STANDARD:
+    if not arguments.words or arguments.words[0].text in ("stdout", "-"):
         environment.target.restore()
         return
     environment.target.redirect(_goal(environment, arguments))
-
-
-_STANDARD = ("stdout", "-")
 
 
 def once(environment: Environment, arguments: Arguments) -> None:

@@ -191,7 +191,13 @@ def run_without_privileges(directory: Path, code: str) -> None:
             pytest.skip("root can't give up its privileges here")
         dropped = "-dac_override,-dac_read_search"
         command = ["setpriv", f"--bounding-set={dropped}", f"--inh-caps={dropped}", *command]
-    done = subprocess.run(
+    done = run(command, directory)
+    directory.chmod(0o755)
+    assert done.returncode == 0, done.stderr
+
+
+def run(command: list[str], directory: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         command,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         cwd=directory,
@@ -200,8 +206,6 @@ def run_without_privileges(directory: Path, code: str) -> None:
         timeout=60,
         check=False,
     )
-    directory.chmod(0o755)
-    assert done.returncode == 0, done.stderr
 
 
 def test_a_directory_that_cannot_be_written_costs_compactions_and_backups_but_no_commits(
@@ -302,15 +306,7 @@ for statement in statements:
     con.execute(statement)
 assert con.execute("SELECT * FROM t").fetchall() == [(1, 2)]
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run([sys.executable, "-c", code], tmp_path)
     assert done.returncode == 0, done.stderr
 
 

@@ -146,13 +146,17 @@ def run_writes(seed: int) -> Outcome:
                 place = 0 if mine.outcome != other.outcome else slice(1, 3)
                 found = Difference(seed, statement, mine[place], other[place], reason)
                 return Outcome(count, [found])
-        checked = ours.execute("PRAGMA integrity_check")
-        if checked != [("ok",)]:
-            return Outcome(count, [Difference(seed, "integrity_check", checked, "ok")])
+        return checked(ours, seed, count)
     finally:
         ours.close()
         theirs.close()
-    return Outcome(count, [])
+
+
+def checked(ours: Engine, seed: int, count: int) -> Outcome:
+    """What a script without a difference comes to once the database is checked."""
+    found = ours.execute("PRAGMA integrity_check")
+    differences = [] if found == [("ok",)] else [Difference(seed, "integrity_check", found, "ok")]
+    return Outcome(count, differences)
 
 
 def shown(result: object) -> object:
@@ -190,13 +194,10 @@ def run_cascades(seed: int) -> Outcome:
                 if rows != wanted:
                     only = sorted({*rows} - {*wanted})[:9], sorted({*wanted} - {*rows})[:9]
                     return Outcome(count, [Difference(seed, f"{statement}; {query}", *only)])
-        checked = ours.execute("PRAGMA integrity_check")
-        if checked != [("ok",)]:
-            return Outcome(count, [Difference(seed, "integrity_check", checked, "ok")])
+        return checked(ours, seed, count)
     finally:
         ours.close()
         theirs.close()
-    return Outcome(count, [])
 
 
 def run_definitions(seed: int) -> Outcome:
@@ -216,13 +217,10 @@ def run_definitions(seed: int) -> Outcome:
             if found is not None and found[0] != found[1]:
                 reason = definition_explanation(script[:count], *found)
                 return Outcome(count, [Difference(seed, statement, *found, reason)])
-        checked = ours.execute("PRAGMA integrity_check")
-        if checked != [("ok",)]:
-            return Outcome(count, [Difference(seed, "integrity_check", checked, "ok")])
+        return checked(ours, seed, count)
     finally:
         ours.close()
         theirs.close()
-    return Outcome(count, [])
 
 
 def defined(engine: Engine) -> dict[str, object]:
