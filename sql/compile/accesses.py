@@ -23,6 +23,7 @@ from sql.expressions import (
     ROWID,
     Affinity,
     Call,
+    Expression,
     InList,
     InSubquery,
 )
@@ -92,6 +93,7 @@ class Source(Struct):
     rows: str = ""  # all rows, where they can be had without batches and keys
     lookup: str = ""  # of a single row: a call that gives it, or the default put at its `%s`
     matches: str = ""  # of a list of rows: the same, where there is one at least
+    proved: tuple[Expression, ...] = ()  # conditions that need not be asked of its rows
 
 
 class AccessCompiler:

@@ -18,6 +18,7 @@ from msgspec import Struct
 from sql.compile.accesses import Binding, Source, variables_in
 from sql.compile.by_column import ColumnScan, column_scan, with_probe
 from sql.compile.module import Lines
+from sql.compile.spans import Bound, bounds_of, in_order, source_within
 from sql.expressions import NULL, Expression
 from sql.plan import Block, DerivedRelation, Relation, Select, TableRelation, WorkRelation
 from sql.plan.operators import HashLookup, Level
@@ -32,11 +33,13 @@ if TYPE_CHECKING:
 
 
 class _Loop(Struct):
-    """What a table is built from: a batch loop's header (or ""), its clauses, and the entry of one row."""
+    """What a table is built from: a batch loop's header (or ""), its clauses, the entry of one row, and the variables
+    that it becomes again."""
 
     header: str
     clauses: list[str]
     element: str
+    row: str
     scan: ColumnScan | None
 
 
@@ -54,13 +57,14 @@ class _Keys(Struct):
 
 class Hashed(Struct):
     """A table that is ready to be probed: its variable, the probes' sources, the variables that its rows have;
-    whether a key has one row at most, and whether there are keys alone."""
+    whether a key has one row at most, and whether there are keys alone; what a key's rows are in order for."""
 
     table: str
     probes: list[str]
     names: list[str]
     unique: bool
     only_keys: bool
+    bounds: list[Bound]
 
     @property
     def probe(self) -> str:
@@ -78,11 +82,12 @@ def hashed(levels: LevelCompiler, level: Level) -> Hashed:
         )
     ]
     only_keys = asks_for_keys(levels, level)
-    table, unique, binding = _table(levels, level, access, levels.binding(level), only_keys)
+    bounds = bounds_of(levels, level)
+    table, unique, binding = _table(levels, level, access, only_keys, bounds)
     levels.compiler.bindings[level.relation.source] = binding
     row, key = levels.wanted(level, Source(None, [], [], covering=binding.positions is not None))
     names = [name for name in (key, row) if name] or [binding.row]
-    return Hashed(table, sources, names, unique, only_keys)
+    return Hashed(table, sources, names, unique, only_keys, bounds)
 
 
 def asks_for_keys(levels: LevelCompiler, level: Level) -> bool:
@@ -110,22 +115,17 @@ def probed_by(level: Level) -> Expression:
 
 def is_stored(levels: LevelCompiler, level: Level) -> bool:
     """Whether the one key of a table is a column as it is stored: unique as this is."""
-    access, number = level.access, level.relation.source
+    access = level.access
     assert isinstance(access, HashLookup)
-    bindings = levels.compiler.bindings
-    before = bindings.get(number)
-    bindings[number] = levels.binding(level)
     key, affinity, collation = access.keys[0], access.key_affinities[0], access.collations[0]
-    same = levels.scalar.operand(key, affinity, collation)[0] == levels.scalar.value(key)
-    if before is None:
-        del bindings[number]
-    else:
-        bindings[number] = before
-    return same
+    with levels.readable(level):
+        return levels.scalar.operand(key, affinity, collation)[0] == levels.scalar.value(key)
 
 
-def source_of(levels: LevelCompiler, made: Hashed) -> Source:
+def source_of(levels: LevelCompiler, level: Level, made: Hashed) -> Source:
     """The probe of a table, row by row."""
+    if made.bounds:
+        return source_within(levels, level, made)
     if made.only_keys:
         return Source(None, [f"if {made.probe} in {made.table}"], [])
     if made.unique:
@@ -139,12 +139,12 @@ def source_of(levels: LevelCompiler, made: Hashed) -> Source:
 
 
 def _table(
-    levels: LevelCompiler, level: Level, access: HashLookup, binding: Binding, only_keys: bool
+    levels: LevelCompiler, level: Level, access: HashLookup, only_keys: bool, bounds: list[Bound]
 ) -> tuple[str, bool, Binding]:
     """The source of the table, whether it has single rows, and how its rows are read."""
     number = level.relation.source
     before = Lines()
-    loop, binding = _loop(levels, level, access, binding, only_keys, before)
+    loop, binding = _loop(levels, level, access, levels.binding(level), only_keys, before)
     operands = [
         levels.scalar.operand(expression, affinity, collation)
         for expression, affinity, collation in zip(
@@ -159,7 +159,11 @@ def _table(
     nullable = any(kinds & NULL for _, kinds in operands)
     keys = _Keys([each for each, _ in operands], nullable, unique)
     body = before
-    body.extend(_built(levels, level, loop, keys, only_keys))
+    built = _built(levels, level, loop, keys, only_keys, body)
+    levels.compiler.bindings[number] = binding
+    if bounds:
+        built = in_order(levels, body, bounds, loop.row, built)
+    body.add(f"return {built}")
     del levels.compiler.bindings[number]
     own = (f"c{number}_", f"b{number}_")
     known = {line.split(" = ")[0] for line in body.lines}
@@ -227,7 +231,7 @@ def _loop(
         )
         clauses = [*scan.clauses, *tests]
         element = f"({''.join(f'{value}, ' for value in values)})"
-        return _Loop(scan.header, clauses, element, scan), binding
+        return _Loop(scan.header, clauses, element, binding.row, scan), binding
     header, clauses, source = built.header(base)
     for other in inner:
         clauses += [_membership(other, hashed(built, other))]
@@ -236,7 +240,7 @@ def _loop(
     if not (row or key):
         names = [clauses[0].split()[1]]
     element = names[0] if len(names) == 1 else f"({', '.join(names)})"
-    return _Loop(header, clauses, element, None), binding
+    return _Loop(header, clauses, element, element, None), binding
 
 
 def _reduced(levels: LevelCompiler, scan: ColumnScan, other: Level) -> tuple[ColumnScan, list[str]]:
@@ -253,14 +257,14 @@ def _membership(level: Level, made: Hashed) -> str:
     return f"if {made.probe} {'not in' if level.exists is False else 'in'} {made.table}"
 
 
-def _built(levels: LevelCompiler, level: Level, loop: _Loop, keys: _Keys, only_keys: bool) -> Lines:
-    """The statements that build and return the table."""
-    body = Lines()
+def _built(
+    levels: LevelCompiler, level: Level, loop: _Loop, keys: _Keys, only_keys: bool, body: Lines
+) -> str:
+    """The source of the table; `body` takes what stands before it."""
     clauses = " ".join(loop.clauses)
     if keys.unique:
         _give_unique(body, level, loop, keys.source)
-        body.add(f"return {levels.call(unique_table, 'found()', 'ctx')}")
-        return body
+        return levels.call(unique_table, "found()", "ctx")
     make = hash_keys if only_keys else hash_repeats if loop.element == "()" else hash_table
     entry = loop.element
     if keys.sources:
@@ -275,11 +279,8 @@ def _built(levels: LevelCompiler, level: Level, loop: _Loop, keys: _Keys, only_k
     else:
         batches = levels.call(in_batches, f"({entry} {clauses})", "check")
     if not keys.sources:
-        body.add(f"return {levels.call(kept_rows, batches, 'ctx')}")
-        return body
-    arguments = [batches, str(len(keys.sources)), str(keys.nullable), "ctx"]
-    body.add(f"return {levels.call(make, *arguments)}")
-    return body
+        return levels.call(kept_rows, batches, "ctx")
+    return levels.call(make, batches, str(len(keys.sources)), str(keys.nullable), "ctx")
 
 
 def _give_unique(body: Lines, level: Level, loop: _Loop, key: str) -> None:

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -235,6 +236,12 @@ class LevelCompiler(AccessCompiler):
 
     def matched(self, level: Level, source: Source) -> list[str]:
         """The clauses of a source that is ready, with the level's conditions."""
+        if source.proved:
+            level = replace(
+                level,
+                on=tuple([each for each in level.on if each not in source.proved]),
+                filters=tuple([each for each in level.filters if each not in source.proved]),
+            )
         if level.exists is not None:
             return [self._exists(level, source), *self.filters(level.filters)]
         if not level.left:
@@ -305,6 +312,20 @@ class LevelCompiler(AccessCompiler):
             return Binding(f"i{number}", f"k{number}", places)
         return Binding(f"r{number}", f"k{number}")
 
+    @contextmanager
+    def readable(self, level: Level) -> Iterator[None]:
+        """While it lasts the relation's columns can be compiled: to learn about a value, not to use its source."""
+        bindings, number = self.compiler.bindings, level.relation.source
+        before = bindings.get(number)
+        bindings[number] = self.binding(level)
+        try:
+            yield
+        finally:
+            if before is None:
+                del bindings[number]
+            else:
+                bindings[number] = before
+
     def _bound(self, level: Level) -> Source:
         """Bind the relation's variables, and turn its access into code."""
         relation = level.relation
@@ -313,7 +334,7 @@ class LevelCompiler(AccessCompiler):
         binding = self.binding(level)
         # Bounds are compiled before the relation's own variables mean anything; hash keys after.
         if isinstance(access, HashLookup):
-            return source_of(self, hashed(self, level))
+            return source_of(self, level, hashed(self, level))
         source = self.access(relation, access, level)
         self.compiler.bindings[number] = binding
         return source

@@ -80,6 +80,8 @@ def _hashed(
     if operand not in scan.columns:
         return None
     made = hashed(levels, level)
+    if made.bounds:
+        return scan, levels.matched(level, source_of(levels, level, made))
     filters = levels.filters(level.filters)
     if made.only_keys:
         probe = levels.call(probes.MembersOf, made.table, str(level.exists is not False))
@@ -88,7 +90,7 @@ def _hashed(
         probe = levels.call(probes.RowsOf, made.table)
         found = {made.names[0]: f"b{made.names[0]}"}
     else:
-        return scan, levels.matched(level, source_of(levels, made))
+        return scan, levels.matched(level, source_of(levels, level, made))
     return with_probe(
         levels, scan, operand, _named(levels, probe), access.probes[0], found
     ), filters

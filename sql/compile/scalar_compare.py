@@ -231,7 +231,7 @@ class ComparisonCompiler(KindInference, ABC):
         if right_kinds & NULL and op != "=":
             first_right, right = self.named(right)
             guards.append(f"{first_right} is not None")
-        if op in ("=", "<>") or _comparable(left_kinds, right_kinds):
+        if op in ("=", "<>") or comparable(left_kinds, right_kinds):
             test = f"{left} {_PYTHON[op]} {right}"
         elif op == "<":
             test = self._call(a.less, left, right)
@@ -383,7 +383,7 @@ def is_simple(source: str) -> bool:
     return bool(bracket) and head.isidentifier() and rest[:-1].isdigit() and rest[-1] == "]"
 
 
-def _comparable(left_kinds: int, right_kinds: int) -> bool:
+def comparable(left_kinds: int, right_kinds: int) -> bool:
     """Whether Python compares every pair of these kinds, and as SQL does."""
     both = (left_kinds | right_kinds) & ~NULL
     return not both & ~NUMBER or both in (TEXT, BLOB)
