@@ -7,6 +7,7 @@ the key for each row before: a quadratic time in the number of rows that share a
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from operator import itemgetter
 from typing import Any
 
@@ -59,3 +60,23 @@ class Spans(dict[Any, Ordered]):
             # Equal values may differ (1 and 1.0): each goes with its row.
             ascending, rows = [value for value, _ in pairs], [row for _, row in pairs]
         return ascending, rows
+
+
+_MARGIN = 1e-12
+"""More than what a sum and a difference round off, as a share of what they are of."""
+
+
+def at_least(value: float | None, distance: float | None) -> float | None:
+    """No more than any number that is `distance` or more above the value, however that was rounded."""
+    if value is None or distance is None:
+        return None
+    least = value + distance - _MARGIN * (abs(value) + abs(distance))
+    return least if least == least else -inf
+
+
+def at_most(value: float | None, distance: float | None) -> float | None:
+    """No less than any number that is `distance` or less above the value, however that was rounded."""
+    if value is None or distance is None:
+        return None
+    most = value + distance + _MARGIN * (abs(value) + abs(distance))
+    return most if most == most else inf

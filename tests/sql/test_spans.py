@@ -21,6 +21,7 @@ _SCHEMA = (
     "CREATE TABLE a (id INTEGER PRIMARY KEY, k INT, i INT, r REAL, t TEXT, n TEXT COLLATE NOCASE, m)",
     "CREATE TABLE b (id INTEGER PRIMARY KEY, k INT, i INT, r REAL, t TEXT, n TEXT COLLATE NOCASE, m)",
     "CREATE TABLE c (id INTEGER PRIMARY KEY, k INT, i INT)",
+    "CREATE TABLE d (id INTEGER PRIMARY KEY, k INT, v REAL, n INT)",
     "CREATE TABLE empty (k INT, i INT)",
 )
 SPANS = (
@@ -33,6 +34,18 @@ SPANS = (
     "SELECT a.id, b.id FROM a JOIN b ON b.k = a.k AND a.t < b.n",
     "SELECT a.id, b.id FROM a JOIN b ON b.k = a.k AND abs(b.i) > a.i AND abs(b.i) < a.i + 5",
     "SELECT a.id, b.id FROM a LEFT JOIN b ON b.k = a.k AND b.i > a.i AND b.i < a.i + 3",
+    "SELECT a.id, b.id FROM a JOIN b ON b.k = a.k AND b.i - a.i BETWEEN 0 AND 3",
+    "SELECT a.id, b.id FROM a JOIN b ON b.k = a.k AND a.i - b.i > 2",
+    "SELECT a.id, b.id FROM a JOIN b ON b.k = a.k AND -2 >= a.r - b.i",
+    "SELECT a.id, b.id FROM a JOIN b ON b.k = a.k AND abs(b.r - a.r) <= 0.5",
+    "SELECT a.id, b.id FROM a LEFT JOIN b ON b.k = a.k AND abs(a.r - b.i) < a.i / 4",
+    "SELECT id FROM a WHERE NOT EXISTS (SELECT 1 FROM b WHERE b.k = a.k AND b.i - a.i < -1)",
+    "SELECT id FROM a WHERE EXISTS (SELECT 1 FROM b WHERE b.k = a.k AND abs(a.i - b.i) < 1)",
+    "SELECT a.id, d.id FROM a JOIN d ON d.k = a.k AND d.v - a.r < 1e300",
+    "SELECT a.id, d.id FROM d JOIN a ON d.k = a.k AND a.r - d.v >= -9e999",
+    "SELECT x.id, d.id FROM d JOIN d x ON d.k = x.k AND abs(d.v - x.v) <= 9e999 AND d.v - x.v > -1e18",
+    "SELECT x.id, d.id FROM d JOIN d x ON d.k = x.k AND d.n - x.n >= 9223372036854775807",
+    "SELECT x.id, d.id FROM d JOIN d x ON d.k = x.k AND x.n - d.n < d.v",
     "SELECT a.id, b.id, b.t FROM a LEFT JOIN b ON b.k = a.k AND b.i > a.i + 4 AND b.t > a.t WHERE a.id < 200",
     "SELECT a.id, c.id, b.id FROM a LEFT JOIN b ON b.k = a.k AND b.r > a.r JOIN c ON c.i = a.i AND c.k = a.k",
     "SELECT id FROM a WHERE EXISTS (SELECT 1 FROM b WHERE b.k = a.k AND b.i > a.i)",
@@ -86,11 +99,16 @@ def _rows(draw: random.Random, count: int, some: list[None]) -> list[tuple[Any, 
 def engines(request: pytest.FixtureRequest) -> tuple[KvshEngine, SqliteEngine]:
     draw = random.Random(5)
     some: list[None] = [None] if request.param == "with NULL" else []
+    far = [9e999, -9e999, 1e308, -1e308, 0.1, 0.30000000000000004, *some]
+    whole = [2**63 - 1, -(2**63), 2**53 + 1, 2**53, 0, 1, -1]
     columns = "(k, i, r, t, n, m) VALUES (?, ?, ?, ?, ?, ?)"
     filling: dict[str, Any] = {
         f"INSERT INTO a {columns}": _rows(draw, 300, some),
         f"INSERT INTO b {columns}": _rows(draw, 250, some),
         "INSERT INTO c (k, i) VALUES (?, ?)": [(n % 13, n % 10) for n in range(40)],
+        "INSERT INTO d (k, v, n) VALUES (?, ?, ?)": [
+            (n % 4, draw.choice(far), draw.choice(whole)) for n in range(120)
+        ],
     }
     return filled(_SCHEMA, filling, leaf_limit=8)
 
