@@ -21,6 +21,9 @@ from weakref import ref
 FEW_OBJECTS = 2_000
 """So many new objects are looked through at once: it takes some 20 us."""
 
+FEW_NODES = 250
+"""The same where lists of nodes are among them: to look through one takes as long as a hundred others."""
+
 PASSED_OVER_MAX = 4_000_000
 """Objects that go unseen, at least, before all are looked through."""
 
@@ -33,9 +36,14 @@ class CollectorPaused:
     """A context manager: no collections while it lasts.
 
     The collector is the process's, so other threads go without for that time too.  Overlapping pauses of
-    two threads end with the first of them, which costs time and nothing else."""
+    two threads end with the first of them, which costs time and nothing else.
 
-    __slots__ = ("__weakref__", "_was_enabled")
+    `few`: so many objects that are made meanwhile are little."""
+
+    __slots__ = ("__weakref__", "_few", "_was_enabled")
+
+    def __init__(self, few: int = FEW_OBJECTS) -> None:
+        self._few = few
 
     def __enter__(self) -> None:
         self._was_enabled = gc.isenabled()
@@ -51,7 +59,7 @@ class CollectorPaused:
         traceback: TracebackType | None,
     ) -> None:
         if self._was_enabled:
-            resume_collections()
+            resume_collections(self._few)
 
 
 class _Pausing:
@@ -69,16 +77,16 @@ class _PassedOver:
     most = PASSED_OVER_MAX
 
 
-def resume_collections() -> None:
+def resume_collections(few: int = FEW_OBJECTS) -> None:
     """Switch the collector on, if it is off; if much was made meanwhile, it goes to the oldest generation unseen."""
     if gc.isenabled():
         return
     made = gc.get_count()[0]  # less what has gone again
-    if made > FEW_OBJECTS and gc.get_freeze_count() < FROZEN_ALWAYS_MAX:
+    if made > few and gc.get_freeze_count() < FROZEN_ALWAYS_MAX:
         # Nobody else has frozen objects, which would thaw.
         gc.freeze()
         gc.unfreeze()
-        _PassedOver.count += made
+        _PassedOver.count += max(made, FEW_OBJECTS)
         if _PassedOver.count > _PassedOver.most:
             _look_through_all()
     gc.enable()

@@ -32,7 +32,7 @@ from btree.late_transaction import LateTransaction
 from btree.node import Node
 from btree.on_pages import Replay
 from btree.overlay import OWN_MAX, redo_of
-from btree.pending import add_pending
+from btree.pending import add_pending, add_single
 from btree.protocols import CATALOG_TREE_ID, RAW_TREE_ID, Key, TreeKind, Value
 from btree.put_off import RAW_PUTS_MAX
 from btree.redo import OP_CHANGES, apply_changes, gathered_changes, replay
@@ -390,13 +390,16 @@ class DiskStore:
         raw: TreeState | None = None
         shape = version.shape
         operations: list[Any] = []
+        single: list[tuple[TreeState, tuple[Key, Value]]] = []
+        several: dict[int, dict[Key, Value]] = {}
         redo: Any
         with self._lock:
             states = transaction._states or version.trees
             for tree_id, own in changes.items():
-                state, count = states[tree_id], len(own)
+                state = states[tree_id]
+                count = len(own)
                 # What `is_full` asks of all but raw trees.
-                if state.pending_count + count > state.pending_max or tree_id <= CATALOG_TREE_ID:
+                if tree_id <= CATALOG_TREE_ID or state.pending_count + count > state.pending_max:
                     if transaction.is_full(state, count):
                         return None
                     if tree_id == RAW_TREE_ID:
@@ -405,8 +408,10 @@ class DiskStore:
                         shape = object()
                 if count == 1 and state.kind is not _INDEX:
                     (redo,) = own.items()  # most have one change, of which the redo is the pair
+                    single.append((state, redo))
                 else:
                     redo = redo_of(state.kind, own)
+                    several[tree_id] = own
                 operations.append((OP_CHANGES, tree_id, redo))
             record = encoded(operations)
             if len(record) > REDO_BYTES_MAX and (
@@ -416,7 +421,9 @@ class DiskStore:
                 return None
             if append(record) is None:
                 return None
-            add_pending(states, changes, lsn)
+            add_single(single, lsn)
+            if several:
+                add_pending(states, several, lsn)
             if raw is not None:
                 raw.pending_bytes += len(record)
                 self._count_waiting(raw)

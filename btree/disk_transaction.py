@@ -55,14 +55,13 @@ _begin = LocalTransaction.__init__
 class DiskTransaction(OnPages):
     """A transaction on a `DiskStore`."""
 
-    has_rewritten = False
-    _redo_kept = True
-
     def __init__(
         self, store: DiskStore, version: Version, view: View | None, writer: Writer | None
     ) -> None:
         # Not by `super`, which would take as long as what is called.
         _begin(self, store, version, writer is not None)
+        self.has_rewritten = False
+        self._redo_kept = True
         self._view = view
         self._writer = writer
         self.reader = writer if view is None else view.snapshot

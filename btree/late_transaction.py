@@ -39,6 +39,8 @@ class LateTransaction(DiskTransaction):
 
     def __init__(self, store: DiskStore, version: Version, timeout: float | None) -> None:
         LocalTransaction.__init__(self, store, version, writable=True)
+        self.has_rewritten = False
+        self._redo_kept = True
         self._view = None
         self._epoch = store.cache_epoch
         self._timeout = timeout

@@ -33,7 +33,7 @@ from sys import getsizeof
 from typing import TYPE_CHECKING, Any
 
 from btree import raw_pages, waiting, waiting_columns
-from btree.collector import CollectorPaused
+from btree.collector import FEW_NODES, CollectorPaused
 from btree.hot import HotRowsBelow
 from btree.node import Node
 from btree.order import in_order, less, search_right, values_at
@@ -591,7 +591,7 @@ def merged_state(merging: LocalTransaction, state: TreeState, lsn: int) -> TreeS
         return state
     tree = Tree(merging, state, merging.root_of(state))
     if len(visible) > FEW_LOADED:
-        with CollectorPaused():
+        with CollectorPaused(FEW_NODES):
             apply(tree, visible)
     else:
         apply(tree, visible)

@@ -37,6 +37,20 @@ def add_pending(
                 state.pending_top = key
 
 
+def add_single(changes: Iterable[tuple[TreeState, tuple[Key, Value]]], lsn: int) -> None:
+    """The same of trees with one change each: the state, and what is put by which key."""
+    for state, (key, value) in changes:
+        assert lsn > state.pending_lsn
+        state.pending_lsn = lsn
+        state.pending_count += 1
+        pending = state.pending
+        pending[key] = lsn, value, pending.get(key), key
+        if key.__class__ is int:
+            top = state.pending_top
+            if top is None or key > top:
+                state.pending_top = key
+
+
 def remove_pending(state: TreeState, lsn: int) -> None:
     """Take out what `add_pending` added of the newest commit, which could not be made."""
     state.pending_lsn = min(state.pending_lsn, lsn - 1)

@@ -171,14 +171,14 @@ class UnopenedRows(RowAccess):
 
     def put_row(self, tree_id: int, key: Key, row: Value) -> None:
         changes = self.row_changes.get(tree_id)
-        if changes is not None and (
-            len(changes) < self.changes_max or key in changes or self._has_room(changes)
-        ):
+        if changes is None:
+            if self._writable and tree_id not in self.open_trees:
+                self.row_changes[tree_id] = {key: row}
+                return
+        elif len(changes) < self.changes_max or key in changes or self._has_room(changes):
             changes[key] = row
-        elif changes is None and self._writable and tree_id not in self.open_trees:
-            self.row_changes[tree_id] = {key: row}
-        else:
-            self.tree(tree_id).put(key, row)
+            return
+        self.tree(tree_id).put(key, row)
 
     def insert_row(self, tree_id: int, key: Key, row: Value) -> bool:
         if tree_id in self.open_trees or not self._writable:
@@ -286,14 +286,27 @@ class UnopenedRows(RowAccess):
     def next_rowid(self, tree_id: int) -> int | None:
         changes = self.row_changes.get(tree_id)
         known = None if changes is None else self.row_tops.get(tree_id)
-        if changes is None or known is None:
-            top = self._top_before(tree_id)
-            if top is None:
+        if known is None:
+            if tree_id in self.open_trees or not self._writable:
                 return super().next_rowid(tree_id)
+            # The largest row id that there ever was before this transaction, NO_ROW in an empty tree.
+            state = (self._states or self.version.trees)[tree_id]
+            top, pending_top = state.nodes_top, state.pending_top
+            if top is None:
+                top = _top_of_nodes(state)
+                if top is None:
+                    return super().next_rowid(tree_id)
+            if pending_top is not None and pending_top > top:
+                top = pending_top
             if changes is None:
-                row = self.row(tree_id, top)
-                return super().next_rowid(tree_id) if row is None or top == _ROWID_MAX else top + 1
+                entry = state.pending.get(top)
+                # A row that no change is about is there if it is in the nodes.
+                is_there = (
+                    top == state.nodes_top != NO_ROW if entry is None else entry[1] is not DELETED
+                )
+                return top + 1 if is_there and top != _ROWID_MAX else super().next_rowid(tree_id)
             known = 0, top
+        assert changes is not None
         count, top = known
         now = len(changes)
         if now != count:
@@ -310,25 +323,6 @@ class UnopenedRows(RowAccess):
         self.row_tops[tree_id] = now, top
         return top + 1
 
-    def _top_before(self, tree_id: int) -> int | None:
-        """The largest row id that there ever was in a tree before this transaction, NO_ROW in an empty one; None if nobody
-        knows."""
-        if tree_id in self.open_trees or not self._writable:
-            return None
-        state = (self._states or self.version.trees)[tree_id]
-        top = state.nodes_top
-        if top is None:
-            node = state.root
-            try:
-                while node.children is not None:
-                    node = node.children[-1]
-                top = node.keys[-1] if node.keys else NO_ROW
-            except AttributeError:  # a node to be loaded
-                return None
-            state.nodes_top = top
-        pending_top = state.pending_top
-        return top if pending_top is None or pending_top < top else pending_top
-
     def _has_room(self, changes: Mapping[Key, Value]) -> bool:
         """Whether there is room for more changes of a tree without it; each has as much then."""
         count = self.changes_max
@@ -342,6 +336,19 @@ class UnopenedRows(RowAccess):
         if tree is None:
             return (self._states or self.version.trees)[tree_id].kinds
         return tree.kinds  # type: ignore[no-any-return]
+
+
+def _top_of_nodes(state: TreeState) -> int | None:
+    """The largest row id in the nodes, which the state keeps; NO_ROW if there is none, None if a node has to be loaded."""
+    node = state.root
+    try:
+        while node.children is not None:
+            node = node.children[-1]
+        top: int = node.keys[-1] if node.keys else NO_ROW
+    except AttributeError:
+        return None
+    state.nodes_top = top
+    return top
 
 
 def place_in_memory(node: Any, key: Any) -> tuple[Any, int]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
+from itertools import repeat
 from typing import TYPE_CHECKING, Literal, NoReturn
 
 from engine.errors import ClosedError, StorageError, refused
@@ -51,7 +52,7 @@ class Published:
         self.timeout = timeout
         self.files = files
         self.current_log = log
-        self._writing = threading.Lock()  # a writer of this process has it
+        self._renew_writing()
         # Who writes without the mutex has it, and the handle is usable.
         self.writes = threading.RLock()
         self.waiting: deque[Waiting] = deque()  # see `grouping`
@@ -67,7 +68,14 @@ class Published:
         self._name_seen = 0  # when the path was last seen to name the file
         self._live: dict[int, int] = {}  # id of a live snapshot -> its lsn
         self._dead: str | None = None
+        self._syncing = False  # a sync is under way, which may write yet
         self._pid = os.getpid()
+
+    def _renew_writing(self) -> None:
+        self._writing = threading.Lock()  # a writer of this process has it
+        # Each item of it is an attempt, and whether the lock was got.  A loop has that in one step with the attempt,
+        # where Ctrl-C could keep the outcome of a call from who makes it.
+        self._attempts = map(self._writing.acquire, repeat(False))
 
     def check_usable(self) -> None:
         """EngineError if the handle is closed or dead."""

@@ -137,11 +137,12 @@ class PageStore(Grouping):
         """The one writer, on top of the newest commit.
 
         Waits at most `timeout` seconds (None: the store's), then BusyError names the holder."""
-        has: list[bool] = []
+        has = False
         try:
-            # Noted in one step with what the lock says: of a call Ctrl-C could keep the answer from us.
-            has += map(self._writing.acquire, (False,))
-            if has[0] and self._dead is None and not self.readonly:
+            for got in self._attempts:
+                has = got
+                break
+            if has and self._dead is None and not self.readonly:
                 # The usual case in as few steps as it takes: nobody is in the way.
                 with self.mutex:
                     log = self.current_log
@@ -156,9 +157,10 @@ class PageStore(Grouping):
                 )
             seconds = self.timeout if timeout is None else timeout
             deadline = time.monotonic() + seconds
-            if not has[0]:
-                has[:] = map(self._writing.acquire, (True,), (max(seconds, 0),))
-                if not has[0]:
+            if not has:
+                for got in map(self._writing.acquire, (True,), (max(seconds, 0),)):
+                    has = got  # in one step with the lock, see `_attempts`
+                if not has:
                     raise busy(self.path, os.getpid(), seconds)
                 self.check_usable()
             with self.mutex:
@@ -171,7 +173,7 @@ class PageStore(Grouping):
                     write_table(self)
             return Writer(self, self.current_log)
         except BaseException as error:
-            if has and has[0]:
+            if has:
                 self.writer_ended()
                 self.unlock_if_idle()
             if isinstance(error, OSError):
@@ -404,7 +406,7 @@ class PageStore(Grouping):
         self.writes = threading.RLock()
         self.syncs = threading.RLock()
         self.mutex = threading.RLock()
-        self._writing = threading.Lock()
+        self._renew_writing()
         self.leave_line()
 
     def __enter__(self) -> PageStore:

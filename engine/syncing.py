@@ -47,7 +47,6 @@ def _room_permitting() -> Iterator[None]:
 class Syncing(Published):
     """The part of a `PageStore` that writes to the disk and syncs it."""
 
-    _syncing = False  # a sync is under way, which may write yet
     _sync_seconds = 0.0  # what the last sync took, getting the interpreter back included
     _unsynced = 0  # commits appended and not yet synced
 

@@ -310,14 +310,16 @@ class _Interrupted(BaseException):
     pass
 
 
+@pytest.mark.parametrize("count", [1, 2])
 def test_a_commit_that_is_interrupted_once_it_stands_in_the_log_counts_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = open_store(tmp_path / "db", durability="off")
-    first = filled(store, TreeKind.TABLE, {1: (1,)})
-    second = filled(store, TreeKind.TABLE, {1: (1,)})
+    old, new = (dict.fromkeys(range(count), (value,)) for value in (1, 2))
+    first = filled(store, TreeKind.TABLE, old)
+    second = filled(store, TreeKind.TABLE, old)
     calls: list[Any] = []
-    add = disk_module.add_pending
+    add, add_single = disk_module.add_pending, disk_module.add_single
 
     def interrupted(states: Any, changes: Any, lsn: int) -> None:
         calls.append(changes)
@@ -326,15 +328,23 @@ def test_a_commit_that_is_interrupted_once_it_stands_in_the_log_counts_whole(
             raise _Interrupted
         add(states, changes, lsn)
 
+    def interrupted_single(changes: Any, lsn: int) -> None:
+        if changes:
+            add_single(changes[:1], lsn)
+            raise _Interrupted
+
     monkeypatch.setattr(disk_module, "add_pending", interrupted)
+    monkeypatch.setattr(disk_module, "add_single", interrupted_single)
     writing = store.begin(write=True)
-    writing.tree(first).put(1, (2,))
-    writing.tree(second).put(1, (2,))
+    for tree in (first, second):
+        for key, row in new.items():
+            writing.tree(tree).put(key, row)
     with pytest.raises(_Interrupted):
         writing.commit()
     for transaction in (store.begin(), store.begin(write=True)):
-        assert [transaction.tree(tree).get(1) for tree in (first, second)] == [(2,), (2,)]
-        assert content(transaction, first) == content(transaction, second) == [(1, (2,))]
+        for tree in (first, second):
+            assert [transaction.tree(tree).get(key) for key in new] == [*new.values()]
+            assert content(transaction, tree) == [*new.items()]
         transaction.rollback()
     assert store.check() == []
     store.close()
