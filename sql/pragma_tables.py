@@ -116,9 +116,7 @@ def _indexes(ctx: Context, table: Table) -> list[Index]:
 
 def _primary_index(table: Table, others: Iterable[Index]) -> Index:
     """The clustered primary key as an index; of the numbers of the constraints' indexes it has the one left free."""
-    parts = tuple(
-        IndexColumn(place, None, table.columns[place].collation) for place in table.primary_key
-    )
+    parts = tuple(IndexColumn(place, None, collation) for place, collation in table.key_parts)
     taken = {index.name.lower() for index in others}
     names = (f"sqlite_autoindex_{table.name}_{number}" for number in count(1))
     name = next(each for each in names if each.lower() not in taken)
@@ -180,13 +178,16 @@ def _index_xinfo(ctx: Context, name: str | None, database: str | None) -> Rows:
         yield place, _ROWID, None, 0, "BINARY", 0
         return
     if index.tree_id == table.tree_id:
-        rest = [at for at in range(len(table.columns)) if at not in table.primary_key]
+        rest = [
+            (at, column.collation)
+            for at, column in enumerate(table.columns)
+            if at not in table.primary_key
+        ]
     else:
         own = {(part.column, part.collation) for part in index.columns}
-        rest = [at for at in table.primary_key if (at, table.columns[at].collation) not in own]
-    for at in rest:
-        column_record = table.columns[at]
-        yield place, at, column_record.name, 0, column_record.collation, 0
+        rest = [part for part in table.key_parts if part not in own]
+    for at, collation in rest:
+        yield place, at, table.columns[at].name, 0, collation, 0
         place += 1
 
 

@@ -101,6 +101,13 @@ class Table(msgspec.Struct, frozen=True, omit_defaults=True):
     checks: tuple[Check, ...] = ()
     foreign_keys: tuple[ForeignKey, ...] = ()
     sql: str = ""
+    key_collations: tuple[str, ...] = ()  # of the primary key, where they aren't its columns' own
+
+    @property
+    def key_parts(self) -> tuple[tuple[int, str], ...]:
+        """The columns of the primary key, each with the collation under which it is one."""
+        own = (self.columns[place].collation for place in self.primary_key)
+        return tuple(zip(self.primary_key, self.key_collations or own, strict=True))
 
 
 class View(msgspec.Struct, frozen=True, omit_defaults=True):

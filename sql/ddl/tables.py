@@ -110,6 +110,7 @@ class TableDraft:
         self.autoincrement = False
         self.indexes: list[Index] = []
         self.last_key: tuple[tuple[IndexColumn, ...], str | None] | None = None
+        self.key_collations: tuple[str, ...] = ()
 
     def finished(self) -> tuple[Table, list[Index]]:
         """The table and its indexes, without trees yet."""
@@ -137,6 +138,7 @@ class TableDraft:
             checks=tuple(self.checks),
             foreign_keys=tuple(self.foreign_keys),
             sql=text_from_name("TABLE", statement.text, statement.name.start),
+            key_collations=self.key_collations,
         )
         if self.check:
             self._check_expressions(table)
@@ -253,6 +255,12 @@ class TableDraft:
                 else "AUTOINCREMENT is only allowed on an INTEGER PRIMARY KEY"
             )
         parts = parts or (self._own_part(places[0]),)
+        collations: dict[int | None, str] = {
+            part.column: part.collation for part in reversed(parts)
+        }
+        own = {place: self.columns[place].collation for place in self.primary_key}
+        if self.statement.without_rowid and own != collations:
+            self.key_collations = tuple(collations[place] for place in self.primary_key)
         if is_descending:
             parts = (IndexColumn(parts[0].column, None, parts[0].collation, True),)
         if (

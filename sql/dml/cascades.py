@@ -182,7 +182,8 @@ class _Reference:
         order = tuple(key.columns)
         parts = len(order)
         table = records.table
-        if table.without_rowid and set(table.primary_key[:parts]) == set(order):
+        first = table.key_parts[:parts]
+        if table.without_rowid and set(first) == {(place, "BINARY") for place in order}:
             self._is_clustered = True
             order = table.primary_key[:parts]
         else:

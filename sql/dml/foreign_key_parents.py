@@ -39,10 +39,14 @@ class ParentKey:
             raise SqlError(f'foreign key mismatch - "{child.name}" referencing "{key.parent}"')
         self.table, self.places, self.index = found
         if self.index is not None:
-            parts = [part.column for part in self.index.columns]
+            parts = [
+                (part.column, part.collation)
+                for part in self.index.columns
+                if part.column is not None
+            ]
         else:
-            parts = list(self.table.primary_key)
-        self._order = [self.places.index(place) for place in parts if place is not None]
+            parts = list(self.table.key_parts)
+        self._order = [(self.places.index(place), collation) for place, collation in parts]
 
     @staticmethod
     def find(schema: Schema, key: ForeignKey) -> tuple[Table, tuple[int, ...], Index | None] | None:
@@ -54,7 +58,8 @@ class ParentKey:
         if places is None or len(places) != len(key.columns):
             return None
         if table.without_rowid:
-            if set(places) == set(table.primary_key):
+            has_own = key.parent_columns is None or not table.key_collations
+            if has_own and set(places) == set(table.primary_key):
                 return table, places, None
         elif places == (table.rowid_alias,):
             return table, places, None
@@ -81,11 +86,8 @@ class ParentKey:
             rowid = rowid_of(apply_affinity(values[0], Affinity.INTEGER))
             return rowid is not None and rowid in transaction.tree(table.tree_id)
         parts: list[Any] = []
-        for number, at in enumerate(self._order):
+        for at, collation in self._order:
             column = columns[self.places[at]]
-            collation = column.collation
-            if self.index is not None:
-                collation = self.index.columns[number].collation
             value: Any = apply_affinity(values[at], Affinity(column.affinity))
             fold = folding(collation, ctx.functions.collations)
             parts.append(value if fold is None else fold(value))

@@ -387,8 +387,8 @@ def _strict_classes(table: Table, column: Column) -> frozenset[type] | None:
 def _primary_key(table: Table, env: BindEnvironment) -> Any:
     names: dict[str, Any] = {}
     sources = []
-    for place in table.primary_key:
-        fold = folding(table.columns[place].collation, env.functions.collations)
+    for place, collation in table.key_parts:
+        fold = folding(collation, env.functions.collations)
         source = f"row[{place}]"
         if fold is not None:
             names[f"f{place}"] = fold

@@ -193,8 +193,7 @@ def _unique_key(query: CompiledQuery, records: TableRecords) -> UniqueKey | None
                 is_all = is_all and len(compared) == 1
                 return UniqueKey(records, None, rowid=rowid, is_all=is_all)
     else:
-        own = [(place, table.columns[place].collation) for place in table.primary_key]
-        columns = _columns(own, compared)
+        columns = _columns(table.key_parts, compared)
         if columns is not None:
             is_all = is_all and len(columns) == len(compared)
             return UniqueKey(records, None, columns, is_all=is_all)

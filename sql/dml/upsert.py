@@ -167,9 +167,10 @@ def _constraint(target: Target, clause: Upsert, alias: str | None, which: str) -
     wanted = [_part(item, known) for item in clause.target]
     named = sorted(name for name, _ in wanted)
     if table.without_rowid:
-        if named == sorted(table.columns[place].name.lower() for place in table.primary_key):
+        parts = [(table.columns[place].name.lower(), name) for place, name in table.key_parts]
+        if len(wanted) == len(parts) and all(_is_among(wanted, *part) for part in parts):
             return None
-    elif len(named) == 1:
+    elif len(named) == 1 and wanted[0][1] is None:
         columns = [column.name.lower() for column in table.columns]
         alias_name = None if table.rowid_alias is None else columns[table.rowid_alias]
         if named[0] == alias_name or (named[0] in _ROWID_NAMES and named[0] not in columns):
@@ -224,6 +225,10 @@ def _matches(keys: IndexKeys, table: Table, wanted: list[Part], where: str | Non
             name = table.columns[part.column].name.lower()
         else:
             name = "rowid"
-        if (name, None) not in wanted and (name, part.collation.upper()) not in wanted:
+        if not _is_among(wanted, name, part.collation):
             return False
     return True
+
+
+def _is_among(wanted: list[Part], name: str, collation: str) -> bool:
+    return (name, None) in wanted or (name, collation.upper()) in wanted

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import takewhile
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -115,9 +116,7 @@ def key_paths(planner: Planner, relation: TableRelation) -> list[KeyPath]:
     table = relation.table
     paths: list[KeyPath] = []
     if table.without_rowid:
-        parts = tuple(
-            KeyPart(column, None, table.columns[column].collation) for column in table.primary_key
-        )
+        parts = tuple(KeyPart(column, None, collation) for column, collation in table.key_parts)
         paths.append(
             KeyPath(f"{table.name}_primary_key", table.tree_id, parts, True, clustered=True)
         )
@@ -140,8 +139,8 @@ def key_paths(planner: Planner, relation: TableRelation) -> list[KeyPath]:
         }
         start = len(parts)
         if table.without_rowid:
-            for place, column in enumerate(table.primary_key):
-                if table.columns[column].collation == "BINARY":
+            for place, (column, collation) in enumerate(table.key_parts):
+                if collation == "BINARY":
                     positions.setdefault(column, start + place)
         else:
             positions.setdefault(ROWID, start)
@@ -280,7 +279,8 @@ class TableAccess:
         table = self.relation.table
         order: tuple[tuple[int | Expression, bool], ...]
         if table.without_rowid:
-            order = tuple((column, False) for column in table.primary_key)
+            fitting = takewhile(lambda part: self._collation_fits(*part), table.key_parts)
+            order = tuple((column, False) for column, _ in fitting)
         else:
             order = ((ROWID, False),)
         columnar = self._by_column()

@@ -267,7 +267,7 @@ class Shares:
         if column in (ROWID, table.rowid_alias) and not table.without_rowid:
             return True
         if table.without_rowid and table.primary_key == (column,):
-            return table.columns[column].collation == "BINARY"
+            return table.key_parts[0][1] == "BINARY"
         return any(
             index.unique
             and index.where is None

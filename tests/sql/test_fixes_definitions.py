@@ -396,3 +396,49 @@ def test_renaming_a_table_leaves_what_names_its_namesake_in_another_database() -
         "SELECT sql FROM sqlite_temp_master",
         "SELECT * FROM v",
     )
+
+
+@pytest.mark.parametrize("own, asked", [("", "NOCASE"), ("COLLATE NOCASE", "BINARY")])
+def test_a_clustered_key_has_the_collations_that_its_primary_key_names(
+    own: str, asked: str
+) -> None:
+    """PRIMARY KEY (c COLLATE NOCASE) of a WITHOUT ROWID table had its column's own collation: it took both 'a' and 'A'."""
+    same_answers(
+        "PRAGMA foreign_keys = ON",
+        f"CREATE TABLE t (c TEXT {own}, d, PRIMARY KEY (c COLLATE {asked})) WITHOUT ROWID",
+        "CREATE INDEX i ON t (d)",
+        "INSERT INTO t VALUES ('a', 1), ('B', 2), ('c', 3)",
+        "INSERT INTO t VALUES ('A', 4)",
+        "INSERT INTO t VALUES ('A', 4), ('b', 5), ('b', 6) ON CONFLICT (c) DO UPDATE SET d = d + 10",
+        f"INSERT INTO t VALUES ('A', 0) ON CONFLICT (c COLLATE {asked}) DO NOTHING",
+        "INSERT INTO t VALUES ('A', 0) ON CONFLICT (c COLLATE RTRIM) DO NOTHING",
+        "SELECT d FROM t ORDER BY c, d",
+        "SELECT c, d FROM t ORDER BY c COLLATE BINARY DESC",
+        "SELECT c, d FROM t ORDER BY c COLLATE NOCASE, d",
+        "SELECT d FROM t WHERE c = 'A' ORDER BY d",
+        "SELECT d FROM t WHERE c = 'A' COLLATE NOCASE ORDER BY d",
+        "SELECT d FROM t WHERE c > 'B' ORDER BY d",
+        "SELECT d, c FROM t WHERE d > 10 ORDER BY d",
+        "SELECT x.d, y.d FROM t AS x JOIN t AS y ON x.c = y.c ORDER BY 1, 2",
+        "UPDATE t SET c = 'C' WHERE d = 3",
+        "UPDATE t SET c = 'A' WHERE d = 3",
+        "CREATE TABLE u (c REFERENCES t, n)",
+        "INSERT INTO u VALUES ('A', 1)",
+        "INSERT INTO u VALUES ('a', 2)",
+        "INSERT INTO u VALUES ('x', 3)",
+        "CREATE TABLE v (c REFERENCES t (c))",
+        "INSERT INTO v VALUES ('a')",
+        "SELECT * FROM u",
+        "PRAGMA index_xinfo(sqlite_autoindex_t_1)",
+        "PRAGMA index_xinfo(i)",
+        "PRAGMA integrity_check",
+    )
+
+
+def test_on_conflict_with_a_collation_is_no_row_id() -> None:
+    same_answers(
+        "CREATE TABLE t (a INTEGER PRIMARY KEY, b)",
+        "INSERT INTO t VALUES (1, 2) ON CONFLICT (a COLLATE NOCASE) DO NOTHING",
+        "INSERT INTO t VALUES (1, 2) ON CONFLICT (a) DO NOTHING",
+        "SELECT * FROM t",
+    )
