@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from sql.compile.accesses import AccessCompiler, Binding, Source, variables_in
+from sql.compile.beforehand import computed_before
 from sql.compile.found_rows import found_by_columns
 from sql.compile.hashed import hashed, source_of
 from sql.compile.module import Lines
@@ -242,6 +243,7 @@ class LevelCompiler(AccessCompiler):
                 on=tuple([each for each in level.on if each not in source.proved]),
                 filters=tuple([each for each in level.filters if each not in source.proved]),
             )
+        level, source = computed_before(self, level, source)
         if level.exists is not None:
             return [self._exists(level, source), *self.filters(level.filters)]
         if not level.left:
