@@ -79,6 +79,8 @@ def declare_windows(scope: Scope, windows: list[exp.Window]) -> None:
             declared.set("partition_by", base.args.get("partition_by"))
             if declared.args.get("order") is None:
                 declared.set("order", base.args.get("order"))
+        if declared.args.get("spec") is not None:
+            _check_bounds(declared.args["spec"])
         scope.named_windows[window.this.name.lower()] = declared
 
 
@@ -137,29 +139,45 @@ def _offset(bound: Expression) -> Expression:
     return bound
 
 
-def _frame(binder: ExpressionBinder, spec: exp.Expression, order: tuple[SortKey, ...]) -> Frame:
-    unit = str(spec.args.get("kind") or "RANGE").upper()
+_RANKS = {"PRECEDING": 1, "CURRENT": 2, "FOLLOWING": 3}
 
-    def bound(which: str, default: tuple[str, Expression | None]) -> tuple[str, Expression | None]:
+
+def _sides(spec: exp.Expression) -> tuple[str, str]:
+    """What a frame's bounds are counted from and to: UNBOUNDED, PRECEDING, CURRENT or FOLLOWING."""
+    found = []
+    for which, default in (("start", "UNBOUNDED"), ("end", "CURRENT")):
         value = spec.args.get(which)
         side = str(spec.args.get(f"{which}_side") or "").upper()
         if value is None:
-            return default
-        if isinstance(value, str):
+            side = default
+        elif isinstance(value, str):
             if value.upper().startswith("CURRENT"):
-                return "CURRENT", None
-            if side == ("FOLLOWING" if which == "start" else "PRECEDING"):
+                side = "CURRENT"
+            elif side == ("FOLLOWING" if which == "start" else "PRECEDING"):
                 raise SqlError("unsupported frame specification")
-            return "UNBOUNDED", None
-        return side, _offset(binder.bind(value))
+            else:
+                side = "UNBOUNDED"
+        found.append(side)
+    return found[0], found[1]
 
-    start, start_offset = bound("start", ("UNBOUNDED", None))
-    end, end_offset = bound("end", ("CURRENT", None))
-    ranks = {"PRECEDING": 1, "CURRENT": 2, "FOLLOWING": 3}
-    low = 0 if start == "UNBOUNDED" else ranks[start]
-    high = 4 if end == "UNBOUNDED" else ranks[end]
-    if low > high:
+
+def _check_bounds(spec: exp.Expression) -> None:
+    """Raise SqlError if a frame would end before it starts."""
+    start, end = _sides(spec)
+    if _RANKS.get(start, 0) > _RANKS.get(end, 4):
         raise SqlError("unsupported frame specification")
+
+
+def _frame(binder: ExpressionBinder, spec: exp.Expression, order: tuple[SortKey, ...]) -> Frame:
+    unit = str(spec.args.get("kind") or "RANGE").upper()
+
+    def offset(which: str, side: str) -> Expression | None:
+        is_counted = side in ("PRECEDING", "FOLLOWING")
+        return _offset(binder.bind(spec.args[which])) if is_counted else None
+
+    _check_bounds(spec)
+    start, end = _sides(spec)
+    start_offset, end_offset = offset("start", start), offset("end", end)
     if unit == "RANGE" and (start_offset or end_offset) and len(order) != 1:
         raise SqlError("RANGE with offset PRECEDING/FOLLOWING requires one ORDER BY expression")
     exclude = str(spec.args.get("exclude") or "NO OTHERS").upper()

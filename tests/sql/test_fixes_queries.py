@@ -260,3 +260,16 @@ def test_an_aggregate_of_what_a_query_around_knows_is_none_of_the_column_at_its_
         ),
         "SELECT (WITH w (v) AS (SELECT t.a FROM u) SELECT min(v) FROM w) FROM t",
     )
+
+
+@pytest.mark.parametrize("frame", ["1 FOLLOWING AND CURRENT ROW", "CURRENT ROW AND 1 PRECEDING"])
+def test_a_frame_that_ends_before_it_starts_is_an_error_also_where_no_call_uses_it(
+    frame: str,
+) -> None:
+    same_answers(
+        "CREATE TABLE t (a)",
+        "INSERT INTO t VALUES (1), (2)",
+        f"SELECT a FROM t WINDOW w AS (ORDER BY a ROWS BETWEEN {frame})",
+        f"SELECT sum(a) OVER v FROM t WINDOW v AS (ORDER BY a), w AS (v GROUPS BETWEEN {frame})",
+        f"SELECT sum(a) OVER (ORDER BY a RANGE BETWEEN {frame}) FROM t",
+    )
