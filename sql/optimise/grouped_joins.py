@@ -15,7 +15,7 @@ many, so that nothing is left to be aggregated behind it.)
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -64,9 +64,50 @@ class GroupsBefore(NamedTuple):
     groups: Select
 
 
+class _Conditions(NamedTuple):
+    """What WHERE and ON ask: of the first table, of the second alone, and of both, by which they are joined."""
+
+    first: list[Expression]
+    second: list[Expression]
+    joining: list[Expression]
+
+
 def groups_before(plan: SelectPlan, source: int) -> GroupsBefore | None:
     """The plan's block with its groups made before its join; None where it is none of this kind, or so few rows are joined
     that nothing could be gained.  `source` and the next one are numbers that no relation has."""
+    block = plan.block
+    tables = _joined_tables(plan)
+    conditions = None if tables is None else _conditions(block, *tables)
+    if tables is None or conditions is None:
+        return None
+    one, many = tables
+    keys: list[SortKey] = []
+    on: list[Expression] = []
+    for condition in conditions.joining:
+        sides = compared_sides(condition, frozenset({many.source}))
+        if sides is None or references(sides[1]) != {one.source}:
+            return None
+        assert isinstance(condition, Compare)
+        on.append(replace(condition, left=sides[1], right=_column(source, len(keys), sides[0])))
+        keys.append(SortKey(sides[0]))
+    if not keys:
+        return None
+    slots = source + 1
+    calls = tuple([_of_table(call, many) for call in block.aggregates])
+    groups = Select(
+        items=(FromItem(many),),
+        where=tuple(conditions.second),
+        keys=tuple(keys),
+        aggregates=calls,
+        aggregate_source=slots,
+        outputs=tuple([SlotRef(slots, place) for place in range(len(keys) + len(calls))]),
+    )
+    return GroupsBefore(_joined_with(block, groups, source, on, conditions.first), groups)
+
+
+def _joined_tables(plan: SelectPlan) -> tuple[TableRelation, TableRelation] | None:
+    """The tables that the plan's block joins, if each row of the first has a group of its own, and all that is asked of the
+    second are aggregates that can be made of it alone."""
     block = plan.block
     if len(block.items) != 2 or not block.keys or not block.aggregates or plan.grouped:
         return None
@@ -88,41 +129,44 @@ def groups_before(plan: SelectPlan, source: int) -> GroupsBefore | None:
     is_left = inner.join == "left"
     if not all(_can_move(call, many, is_left=is_left) for call in block.aggregates):
         return None
-    where, local, bounds = [], [], []
+    return one, many
+
+
+def _conditions(block: Select, one: TableRelation, many: TableRelation) -> _Conditions | None:
+    """The conditions of the join; None where WHERE asks for a row of the second table that a LEFT JOIN may lack."""
+    inner = block.items[1]
+    is_left = inner.join == "left"
+    first, second, joining = [], [], []
     for condition in (*block.where, *inner.on):
         is_on = any(condition is each for each in inner.on)
         if not is_on and _speaks_of(one, [condition]):
-            where.append(condition)
+            first.append(condition)
         elif _speaks_of(many, [condition]) and (is_on or not is_left):
-            local.append(condition)
+            second.append(condition)
         elif is_on or not is_left:
-            bounds.append(condition)
+            joining.append(condition)
         else:
             return None
-    keys: list[SortKey] = []
-    on: list[Expression] = []
-    for condition in bounds:
-        sides = compared_sides(condition, frozenset({many.source}))
-        if sides is None or references(sides[1]) != {one.source}:
-            return None
-        assert isinstance(condition, Compare)
-        on.append(replace(condition, left=sides[1], right=_column(source, len(keys), sides[0])))
-        keys.append(SortKey(sides[0]))
-    if not keys:
-        return None
-    slots = source + 1
-    calls = tuple([_of_table(call, many) for call in block.aggregates])
-    groups = Select(
-        items=(FromItem(many),),
-        where=tuple(local),
-        keys=tuple(keys),
-        aggregates=calls,
-        aggregate_source=slots,
-        outputs=tuple([SlotRef(slots, place) for place in range(len(keys) + len(calls))]),
-    )
-    made_of = DerivedRelation(source, groups, "")
-    own_keys, first = block.keys, len(block.keys)
+    return _Conditions(first, second, joining)
+
+
+def _joined_with(
+    block: Select,
+    groups: Select,
+    source: int,
+    on: Sequence[Expression],
+    where: Sequence[Expression],
+) -> Select:
+    """The block as the join of its first table and the groups of the second, which are relation `source`, by `on`; `where`:
+    what is asked of the first."""
     from sql.functions.aggregates import CHECKED_SUM, UNCHECKED_SUM
+
+    outer, inner = block.items
+    is_left = inner.join == "left"
+    own_keys = block.keys or ()
+    made_of = DerivedRelation(source, groups, "")
+    calls = groups.aggregates
+    first = len(own_keys)
 
     def joined(part: Expression) -> Expression:
         """A group's value as one of the joined rows."""
@@ -133,7 +177,7 @@ def groups_before(plan: SelectPlan, source: int) -> GroupsBefore | None:
         place = part.slot - first
         if place >= len(calls):
             return block.bare[place - len(calls)]
-        value: Expression = _column(source, len(keys) + place, part)
+        value: Expression = _column(source, len(on) + place, part)
         if calls[place].function is UNCHECKED_SUM:
             value = Call(CHECKED_SUM.name, (value,), CHECKED_SUM)
         nothing = _of_nothing(calls[place]) if is_left else None
@@ -141,7 +185,8 @@ def groups_before(plan: SelectPlan, source: int) -> GroupsBefore | None:
             return value
         return Case(((Compare("IS NOT", value, Literal(None)), value),), Literal(nothing))
 
-    made = replace(
+    order = [replace(key, expression=map_expression(key.expression, joined)) for key in block.order]
+    return replace(
         block,
         items=(outer, FromItem(made_of, inner.join, tuple(on) if is_left else ())),
         where=(
@@ -156,15 +201,8 @@ def groups_before(plan: SelectPlan, source: int) -> GroupsBefore | None:
         aggregate_source=-1,
         having=(),
         outputs=tuple([map_expression(each, joined) for each in block.outputs]),
-        order=(
-            *[
-                replace(key, expression=map_expression(key.expression, joined))
-                for key in block.order
-            ],
-            *block.keys,
-        ),
+        order=(*order, *own_keys),
     )
-    return GroupsBefore(made, groups)
 
 
 def grouping_cost(plan: SelectPlan, row: float = GROUPED_ROW) -> float:
