@@ -166,11 +166,7 @@ def _constraint(target: Target, clause: Upsert, alias: str | None, which: str) -
     known = alias or table.name
     wanted = [_part(item, known) for item in clause.target]
     named = sorted(name for name, _ in wanted)
-    if table.without_rowid:
-        parts = [(table.columns[place].name.lower(), name) for place, name in table.key_parts]
-        if len(wanted) == len(parts) and all(_is_among(wanted, *part) for part in parts):
-            return None
-    elif len(named) == 1 and wanted[0][1] is None:
+    if not table.without_rowid and len(named) == 1 and wanted[0][1] is None:
         columns = [column.name.lower() for column in table.columns]
         alias_name = None if table.rowid_alias is None else columns[table.rowid_alias]
         if named[0] == alias_name or (named[0] in _ROWID_NAMES and named[0] not in columns):
@@ -181,9 +177,12 @@ def _constraint(target: Target, clause: Upsert, alias: str | None, which: str) -
     where = None
     if clause.target_where is not None:
         where = meaning(_unqualified(clause.target_where, known))
-    for keys in target.records.indexes:
-        if keys.unique and _matches(keys, table, wanted, where):
-            return keys
+    for keys in target.records.constraints:
+        if keys is not None:
+            if _matches(keys, table, wanted, where):
+                return keys
+        elif table.without_rowid and _is_key(table, wanted):
+            return None
     raise SqlError(f"{which}ON CONFLICT clause does not match any PRIMARY KEY or UNIQUE constraint")
 
 
@@ -209,6 +208,12 @@ def _unqualified(tree: exp.Expression, table: str) -> exp.Expression:
             column.set("table", None)
             column.set("db", None)
     return made
+
+
+def _is_key(table: Table, wanted: list[Part]) -> bool:
+    """Whether these are the parts of a WITHOUT ROWID table's own key."""
+    parts = [(table.columns[place].name.lower(), collation) for place, collation in table.key_parts]
+    return len(wanted) == len(parts) and all(_is_among(wanted, *part) for part in parts)
 
 
 def _matches(keys: IndexKeys, table: Table, wanted: list[Part], where: str | None) -> bool:

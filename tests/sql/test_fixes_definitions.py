@@ -442,3 +442,21 @@ def test_on_conflict_with_a_collation_is_no_row_id() -> None:
         "INSERT INTO t VALUES (1, 2) ON CONFLICT (a) DO NOTHING",
         "SELECT * FROM t",
     )
+
+
+def test_an_upsert_of_a_clustered_table_means_the_newest_of_the_keys_that_it_names() -> None:
+    """ON CONFLICT (a) was the PRIMARY KEY, also where a newer unique index is on the same column under another collation."""
+    same_answers(
+        "CREATE TABLE t (a TEXT PRIMARY KEY, b) WITHOUT ROWID",
+        "CREATE UNIQUE INDEX i ON t (a COLLATE NOCASE)",
+        "INSERT INTO t VALUES ('A', 1)",
+        "INSERT INTO t VALUES ('a', 2) ON CONFLICT (a) DO UPDATE SET b = b + 10",
+        "INSERT INTO t VALUES ('A', 2) ON CONFLICT (a) DO UPDATE SET b = b + 10",
+        "INSERT INTO t VALUES ('A', 2) ON CONFLICT (a COLLATE BINARY) DO UPDATE SET b = b + 100",
+        "INSERT INTO t VALUES ('a', 2) ON CONFLICT (a COLLATE BINARY) DO UPDATE SET b = b + 100",
+        "SELECT * FROM t",
+        "CREATE TABLE u (a, b, c, PRIMARY KEY (a, b) ON CONFLICT REPLACE, UNIQUE (b, a)) WITHOUT ROWID",
+        "INSERT INTO u VALUES (1, 2, 3)",
+        "INSERT INTO u VALUES (1, 2, 4) ON CONFLICT (a, b) DO UPDATE SET c = 9",
+        "SELECT * FROM u",
+    )
