@@ -198,7 +198,7 @@ class Shares:
         if values is None:
             return None
         passes, comparable = _with_value(values, value, _TESTS[op])
-        if op == "=" and not any(passes):
+        if op == "=" and passes and not any(passes):
             share = 1.0 / max(10.0, len({*values}))
             return _Tried(columns[0].source, passes, share, len(passes))
         return _share(condition, columns[0].source, passes, comparable)

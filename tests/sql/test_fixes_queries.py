@@ -273,3 +273,13 @@ def test_a_frame_that_ends_before_it_starts_is_an_error_also_where_no_call_uses_
         f"SELECT sum(a) OVER v FROM t WINDOW v AS (ORDER BY a), w AS (v GROUPS BETWEEN {frame})",
         f"SELECT sum(a) OVER (ORDER BY a RANGE BETWEEN {frame}) FROM t",
     )
+
+
+def test_two_calls_compared_with_constants_in_a_table_without_rows() -> None:
+    """Their share of a sample that has no rows was a division by zero."""
+    same_answers(
+        "CREATE TABLE t (a, b)",
+        "SELECT a FROM t WHERE (abs(b), length(b)) = (1, 2)",
+        "SELECT a FROM t WHERE abs(b) = 1 AND length(a) = 2 AND lower(b) = 'x'",
+        "DELETE FROM t WHERE abs(b) = 1 AND length(a) = 2",
+    )

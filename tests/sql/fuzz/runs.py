@@ -112,9 +112,10 @@ def query_explanation(
 
 
 def fenced(query: str) -> str:
-    """The query with all its common table expressions and views materialized, so that sqlite3 does not merge
-    them with what surrounds them."""
+    """The query with all its common table expressions, subqueries in FROM and views materialized, so that sqlite3 does not
+    merge them with what surrounds them."""
     query = re.sub(r"\) AS (NOT MATERIALIZED |MATERIALIZED )?\(", ") AS MATERIALIZED (", query)
+    query = re.sub(r"\) AS (r\d+)\b", r" LIMIT -1) AS \1", query)
     view = r"(WITH m AS MATERIALIZED (SELECT * FROM \1) SELECT * FROM m) AS \2"
     return re.sub(r"\b(v[0-3]) AS (\w+)", view, query)
 
