@@ -134,9 +134,9 @@ class Children:
                 elif action == "SET DEFAULT":
                     value = f"({self.child.columns[place].default or 'NULL'})"
                 settings.append(f"{own} = {value}")
-            text = (
-                f"UPDATE {quoted(self.child.name)} SET {', '.join(settings)} WHERE {self._where()}"
-            )
+            # As in SQLite, which thereby overrides the clauses of constraints and of what triggers do.
+            update = f"UPDATE OR ABORT {quoted(self.child.name)} SET {', '.join(settings)}"
+            text = f"{update} WHERE {self._where()}"
         return Program(
             self.session,
             self.parent.table,

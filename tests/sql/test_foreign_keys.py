@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.sql.dml_scripts import compare
+from tests.sql.engines import same_answers
 
 
 def test_actions_follow_every_change_of_a_parent() -> None:
@@ -213,4 +214,34 @@ def test_violations_of_a_dropped_parent_go_with_their_table_as_in_sqlite() -> No
         commit;
         select name from sqlite_schema;
         """
+    )
+
+
+def test_what_an_action_changes_it_changes_under_abort() -> None:
+    """ON CONFLICT clauses of the child's constraints, and of what its triggers do, held for SET NULL and CASCADE as well."""
+    same_answers(
+        "PRAGMA foreign_keys = ON",
+        "CREATE TABLE p (id INTEGER PRIMARY KEY)",
+        "INSERT INTO p VALUES (0), (1), (2), (3), (4), (5)",
+        "CREATE TABLE tot (g PRIMARY KEY, n)",
+        "CREATE TABLE q (id INTEGER PRIMARY KEY, p REFERENCES p ON DELETE SET NULL)",
+        "CREATE TABLE d (id INTEGER PRIMARY KEY, p REFERENCES p ON DELETE CASCADE)",
+        "CREATE TRIGGER g0 AFTER UPDATE ON q BEGIN INSERT OR IGNORE INTO tot VALUES (OLD.p, OLD.id); END",
+        "CREATE TRIGGER g1 AFTER DELETE ON d BEGIN INSERT OR REPLACE INTO tot VALUES (OLD.p, OLD.id); END",
+        "INSERT INTO q VALUES (1, 1), (2, 1)",
+        "INSERT INTO d VALUES (1, 2), (2, 2)",
+        "DELETE FROM p WHERE id = 1",
+        "DELETE FROM p WHERE id = 2",
+        "SELECT * FROM tot",
+        "CREATE TABLE n (p NOT NULL ON CONFLICT REPLACE DEFAULT 0 REFERENCES p ON DELETE SET NULL)",
+        "INSERT INTO n VALUES (3)",
+        "DELETE FROM p WHERE id = 3",
+        "CREATE TABLE r (p UNIQUE ON CONFLICT REPLACE DEFAULT 0 REFERENCES p ON DELETE SET DEFAULT ON UPDATE CASCADE)",
+        "INSERT INTO r VALUES (4), (0)",
+        "DELETE FROM p WHERE id = 4",
+        "UPDATE OR REPLACE p SET id = 4 WHERE id = 0",
+        "UPDATE p SET id = 6 WHERE id = 4",
+        "SELECT * FROM r",
+        "SELECT * FROM n",
+        "SELECT * FROM p",
     )
