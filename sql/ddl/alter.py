@@ -133,9 +133,7 @@ def _rewrite(
     if is_hidden:
         items += [(item, True) for item in schema.temporary_triggers_on(old, work.database)]
     elif temp is not None:
-        items += [
-            (item, True) for item in objects_of(temp) if not (work.temporary and _is_outside(item))
-        ]
+        items += [(item, True) for item in objects_of(temp)]
     for item, is_temporary in items:
         statement = _parsed(item)
         if statement is None:
@@ -150,6 +148,9 @@ def _rewrite(
         speaks_below = is_temporary != work.temporary  # of a table of the database
         if speaks_below and isinstance(statement, CreateTable):
             continue  # a temporary table's foreign keys refer to temporary tables
+        is_outside = work.temporary and isinstance(item, Trigger) and item.on is not None
+        if is_outside:  # what it does may mean the table; what it stands on is of another database
+            statement = msgspec.structs.replace(statement, table=ObjectName(""))
         if speaks_below and is_hidden and old != new and isinstance(statement, CreateTrigger):
             target = statement.table
             edits = [(target.start, target.end, quoted(new))]
@@ -160,11 +161,8 @@ def _rewrite(
             if speaks_below:
                 own = work.within("temp")
             text = edited(statement.text, edits)
-            own.catalog.replace(item, _remade(own, item, text, old=old, new=new))
-
-
-def _is_outside(item: SchemaObject) -> bool:
-    return isinstance(item, Trigger) and item.on is not None
+            before = "" if is_outside else old
+            own.catalog.replace(item, _remade(own, item, text, old=before, new=new))
 
 
 # -- RENAME -------------------------------------------------------------------------------------------------

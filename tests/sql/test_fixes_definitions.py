@@ -460,3 +460,28 @@ def test_an_upsert_of_a_clustered_table_means_the_newest_of_the_keys_that_it_nam
         "INSERT INTO u VALUES (1, 2, 4) ON CONFLICT (a, b) DO UPDATE SET c = 9",
         "SELECT * FROM u",
     )
+
+
+def test_renaming_reaches_what_temporary_triggers_of_other_tables_do() -> None:
+    """A temporary trigger on a table of main went on to name a temporary table and its columns as they were called before."""
+    shown = "SELECT sql FROM sqlite_temp_master WHERE type = 'trigger'"
+    same_answers(
+        "CREATE TABLE log (x)",
+        "CREATE TABLE u (a INTEGER PRIMARY KEY, b, d)",
+        "INSERT INTO u VALUES (1, 2, 3)",
+        "CREATE TABLE t (a, b)",
+        "CREATE TEMP TABLE t (a, b)",
+        "CREATE TEMP TRIGGER r1 BEFORE UPDATE OF a ON main.u WHEN NEW.a > 1"
+        " BEGIN INSERT INTO log SELECT b IN (5, a) FROM t WHERE a = NEW.a; END",
+        "CREATE TEMP TRIGGER r2 BEFORE UPDATE ON u BEGIN INSERT INTO t (a) VALUES (NEW.a);"
+        " UPDATE t SET a = 2 WHERE a = OLD.a; INSERT INTO log SELECT a FROM temp.t; END",
+        'ALTER TABLE t RENAME COLUMN a TO "b c"',
+        shown,
+        "UPDATE u SET a = 5",
+        'ALTER TABLE t RENAME TO "x y"',
+        shown,
+        "UPDATE u SET a = 7",
+        "SELECT * FROM log",
+        'SELECT * FROM "x y"',
+        "SELECT * FROM t",
+    )
