@@ -245,6 +245,11 @@ class Environment(OpenDatabase, Stoppable):
         self.target.redirect(name)
         self._once = True
 
+    @property
+    def redirects_once(self) -> bool:
+        """Whether the next statement's output goes elsewhere than that of those behind it."""
+        return self._once
+
     # -- running ---------------------------------------------------------------------------------
 
     def execute(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Lines of `put`, `get` and `delete` that follow each other in a script, run together.
+"""Lines of `put`, `get` and `delete` that follow each other in a script or are pasted, run together.
 
 To cut a line off, split it, find its command, and begin and end a transaction takes 15 us, what it asks for one.  So
 plain lines, one key each, are taken off the text by one regular expression and done in one loop, in the transaction
@@ -14,7 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from btree import KeySpace, StoreError
-from kvsh.commands.raw import shown
+from kvsh.commands.raw import absent, shown
 from kvsh.reader import PLAIN_WORD, unquoted
 
 if TYPE_CHECKING:
@@ -54,12 +54,22 @@ def execute(environment: Environment, text: str, start: int) -> tuple[int, int]:
         alone = len(run.lines)
         if not is_joined:
             return start, alone
-    if environment.target.is_terminal:
-        environment.write("".join([shown(value) + "\n" for value in run.given]))
-    else:
-        environment.target.write_bytes(b"".join([value + b"\n" for value in run.given]))
+    at = 0
+    if environment.interactive:  # a person is told of each key that is not there, in its place
+        for place, key in run.missing:
+            _write(environment, run.given[at:place])
+            environment.say(absent(key))
+            at = place
+    _write(environment, run.given[at:])
     environment.unfulfilled = environment.unfulfilled or run.missed
     return start + sum(map(len, run.lines[: run.done])) + run.done, alone
+
+
+def _write(environment: Environment, values: list[bytes]) -> None:
+    if environment.target.is_terminal:
+        environment.write("".join([shown(value) + "\n" for value in values]))
+    else:
+        environment.target.write_bytes(b"".join([value + b"\n" for value in values]))
 
 
 class _Lines:
@@ -71,6 +81,8 @@ class _Lines:
         self.done = 0
         self.given: list[bytes] = []
         self.missed = False  # whether a key was asked for that is not there
+        self.missing: list[tuple[int, bytes]] = []
+        """Keys that are not there, each with how many values had been given before."""
 
     def execute(self, transaction: Transaction) -> None:
         """Do them, until they are done or have given much."""
@@ -88,11 +100,13 @@ class _Lines:
             if command == "put":
                 keys.put(key, values[0])
             elif command == "delete":
-                keys.delete(key)
+                if not keys.delete(key):
+                    self.missing.append((len(self.given), key))
             else:
                 value = keys.get(key)
                 if value is None:
                     self.missed = True
+                    self.missing.append((len(self.given), key))
                 else:
                     self.given.append(value)
                     given_bytes += len(value)

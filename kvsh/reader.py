@@ -36,6 +36,9 @@ STATEMENT_WORDS = frozenset(
 )  # fmt: skip
 """First words of SQL statements."""
 
+KEY_LINES = ("put ", "get ", "delete ")
+"""How lines of keys begin that may run together."""
+
 _TRANSACTION_WORDS = frozenset(("begin", "commit", "rollback"))
 _ALONE = frozenset(("quit", "exit"))  # typed from habit; no SQL statement is one word of these
 _HABITS = _ALONE | {"help"}

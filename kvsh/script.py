@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from btree import StoreError, resume_collections
 from kvsh.arguments import CommandError, UsageError
-from kvsh.reader import Reader, Unit
+from kvsh.reader import KEY_LINES, Reader, Unit
+from kvsh.together import Tries
 
 if TYPE_CHECKING:
     from codecs import IncrementalDecoder
@@ -30,15 +31,11 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 1 << 20
 READ_DEPTH_MAX = 20
-ALONE_MAX = 8
 STATEMENT_MAX = 1_000_000_000  # characters; SQLite has as many bytes
 _ROW_BY_ROW = frozenset(("list", "csv", "tsv", "jsonl", "insert", "quote"))
 """Modes that write each row by itself."""
 
 _SQLITE_HEAD = "SQLite format 3\0"
-KEY_LINES = ("put ", "get ", "delete ")
-"""How lines of keys begin that may run together."""
-
 _LIST_ITERATOR: type = type(iter([]))  # of a result that is there already
 
 OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
@@ -58,7 +55,7 @@ class Script:
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
         self.status = OK
-        self._alone = 0  # statements until a run is tried again
+        self._tries = Tries()
         self.compacts = True  # when it is worth while; a one-shot command never does
 
     def run(self, reader: Reader, chunks: Iterator[str]) -> bool:
@@ -90,10 +87,7 @@ class Script:
             return True
         runs = environment.session.runs
         runs.learn(unit.text)
-        if self._alone:
-            self._alone -= 1
-            return True
-        if not runs.openings or not reader.begins(runs.openings):
+        if not self._tries.due() or not runs.openings or not reader.begins(runs.openings):
             return True
         shown = _Shown(environment)
         at = Unit(
@@ -119,7 +113,7 @@ class Script:
                 if environment.interrupted:  # between two runs
                     raise KeyboardInterrupt
                 if not reader.run_on(execute):
-                    self._alone = ALONE_MAX
+                    self._tries.failed()
                     return
                 if failed is not None:
                     raise failed
@@ -130,23 +124,21 @@ class Script:
         """Lines of keys that follow another, together.  False if the script has to stop."""
         if unit.kind != "raw":
             return True
-        if self._alone:
-            self._alone -= 1
-            return True
         environment = self.environment
-        if not self._is_silent() or not reader.begins(KEY_LINES):
+        if not self._tries.due() or not self._is_silent() or not reader.begins(KEY_LINES):
             return True
         from kvsh import key_lines  # its pattern takes longer to be made than many a script
 
         at = Unit("raw", "", *reader.waiting())
 
         def execute(text: str, start: int) -> int:
-            end, self._alone = key_lines.execute(environment, text, start)
+            end, alone = key_lines.execute(environment, text, start)
+            self._tries.failed(alone)
             return end
 
         def run() -> None:
             while reader.begins(KEY_LINES) and not environment.interrupted:
-                if not reader.run_on(execute) or self._alone:
+                if not reader.run_on(execute) or self._tries.alone:
                     return
 
         return self.finish(done=environment.guarded(at, run))

@@ -20,7 +20,12 @@ INT_MIN, INT_MAX = -(1 << 63), (1 << 63) - 1
 
 def _missing(word: Word) -> Unfulfilled:
     """Nothing is printed, the status is 1; a person at a terminal is told."""
-    return Unfulfilled(f"no such key: {shown(word.bytes)}")
+    return Unfulfilled(absent(word.bytes))
+
+
+def absent(key: bytes) -> str:
+    """What a person is told of a key that is not there."""
+    return f"no such key: {shown(key)}"
 
 
 def put(environment: Environment, arguments: Arguments) -> None:
@@ -96,7 +101,7 @@ def delete(environment: Environment, arguments: Arguments) -> None:
         missing = [word for word in arguments.words if not space.delete(word.bytes)]
     if environment.interactive:
         for word in missing:
-            environment.say(str(_missing(word)))
+            environment.say(absent(word.bytes))
 
 
 def _delete_prefix(environment: Environment, prefix: bytes) -> None:

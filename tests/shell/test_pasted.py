@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from kvsh import key_lines
 from kvsh.undo import UndoLog
 from tests.shell.conftest import Shell
 
@@ -154,5 +155,49 @@ def test_pasted_keys_are_put_in_one_commit_and_taken_back_in_one_step(prompt: Sh
     prompt("".join(f"put pasted:{number} {number}\n" for number in range(500)))
     assert commits(prompt) - before == 1
     assert prompt("count --prefix pasted:") == "500\n"
-    assert "undone: put pasted:0 0" in prompt(".undo")
+    assert "undone: 500 statements from put pasted:0 0" in prompt(".undo")
     assert prompt("count --prefix pasted:") == "0\n"
+
+
+def test_pasted_lines_of_keys_by_turns_go_together_and_say_what_is_absent(prompt: Shell) -> None:
+    before = commits(prompt)
+    lines = "".join(
+        f"put k:{number} {number}\nget k:{number}\ndelete k:{number - 1}\n" for number in range(200)
+    )
+    assert prompt.error(f"{lines}get nothing\n") == "no such key: k:-1\nno such key: nothing\n"
+    assert commits(prompt) - before == 1
+    assert prompt("scan --prefix k: --keys") == "k:199\n"
+    assert "undone: 601 statements from put k:0 0" in prompt(".undo")
+    assert prompt("count --prefix k:") == "0\n"
+
+
+def test_pasted_lines_of_keys_run_by_themselves_where_they_must(prompt: Shell) -> None:
+    """An option, a quote that nothing closes, a file for the first result."""
+    text = "put a 1\nput b 2 --ttl 1h\nget b\nget a\ndelete a b\nget visits\nget user:2\n"
+    assert prompt(text) == "2\n1\n41\nGrace\n"
+    assert prompt("count --prefix a") == "0\n"
+    assert prompt(".once first.txt\nget visits\nget user:2") == "Grace\n"
+    assert prompt.error('put c 3\nput d "4\nput e 5\n').startswith('error: unclosed quote: "4')
+    assert prompt("count") == "5\n"
+
+
+def test_ctrl_c_ends_pasted_lines_of_keys_between_two_transactions(
+    prompt: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = prompt.environment
+    monkeypatch.setattr("kvsh.pasted.KEY_LINES_MAX", 100)
+    execute = key_lines.execute
+    calls = 0
+
+    def interrupted(*arguments: object) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            environment.interrupt()
+        return execute(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(key_lines, "execute", interrupted)
+    told = prompt.error("".join(f"put i:{number} x\n" for number in range(1000)))
+    assert told == "interrupted\n"
+    assert prompt("count --prefix i:") == "300\n"
+    assert "undone: 300 statements" in prompt(".undo")
