@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
 from sqlglot import exp
 
 from sql.bind import calls, comparisons
@@ -43,7 +44,7 @@ from sql.expressions import (
     Truth,
     Unary,
 )
-from sql.plan import Block, SortKey, width
+from sql.plan import Block, Select, SortKey, width
 from sql.plan.walk import walk_flat
 from sql.run.arithmetic import OPERATORS, negate
 from sql.values import affinity_of_type
@@ -336,7 +337,10 @@ class ExpressionBinder:
         )
 
     def exists(self, node: exp.Exists) -> Expression:
-        return Exists(self.subquery_block(node.this))
+        block = self.subquery_block(node.this)
+        if isinstance(block, Select) and block.limit is None and block.offset is None:
+            block = replace(block, order=(), limit=Literal(1))  # whether there is one row
+        return Exists(block)
 
     # Sorting
 

@@ -83,6 +83,7 @@ class BlockCompiler:
         self.module = module
         self.planner = planner
         self.bindings: dict[int, Binding] = {}
+        self.times = 1.0  # about how often the present block runs
         self.repeats = 1.0  # about how often a correlated subquery of the present block runs
         self.widths: dict[str, int] = {}  # of the rows of a scanned relation, by variable
         self.analysis: Analysis | None = None
@@ -212,7 +213,8 @@ class BlockCompiler:
         plan = self.planner.plan(block, self.repeats if free else 1.0)
         assert isinstance(plan, SelectPlan)
         plan = without_scan_order(plan)
-        times = (self.repeats if free else 1.0) * cut_share(self.planner, plan)
+        runs, self.times = self.times, self.repeats if free else 1.0
+        times = self.times * cut_share(self.planner, plan)
         seen = rows_seen(plan) * times
         outer, self.repeats = self.repeats, max(1.0, rows_tried(plan) * times)
         remembers, self.scalar.remembers = self.scalar.remembers, seen >= FEW_ROWS
@@ -220,7 +222,7 @@ class BlockCompiler:
         try:
             return self._select_planned(plan, free)
         finally:
-            self.repeats, self.scalar.remembers = outer, remembers
+            self.repeats, self.times, self.scalar.remembers = outer, runs, remembers
             self.scalar.computed = computed
 
     def _select_planned(self, plan: SelectPlan, free: list[str]) -> str:

@@ -107,12 +107,14 @@ class JoinCompiler:
             plan.ordered or plan.grouped or plan.presorted > 0 or plan.first_row or plan.windowed
         )
         self._limit()
+        levels.asked = self.compiler.times
         if self.compiler.analysis is None:
             reduce_tables(levels, plan.levels)
         self._begin(first)
         reducing = {id(level) for those in levels.reducing.values() for level in those}
         for before, level in zip(plan.levels, others, strict=False):
             levels.makes_later = before.rows <= LATER_ROWS
+            levels.asked = before.rows * self.compiler.times
             if id(level) in reducing:
                 self._add_conditions(levels.filters(level.filters))
             else:

@@ -65,6 +65,7 @@ class LevelCompiler(AccessCompiler):
         self.hoists = (
             False  # whether sets of subqueries are made beforehand: of a join that scans a table
         )
+        self.asked = 1.0  # how many rows look a level up, in all runs of the block
         self.makes_later = False  # whether a hash table may be asked for by each row before
         # Levels, by the relation whose hash table is cut to what has a match in them.
         self.reducing: dict[int, list[Level]] = {}

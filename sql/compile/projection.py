@@ -91,6 +91,8 @@ class ProjectionCompiler:
         )
         rows = self.rows_function(joined, element, body, free, values, sieve=sieve, near=near)
         call = _called(rows, free, sieve)
+        if _gives_wanted(joined, block) and distinct is None:
+            return self.compiler.define_call(free, call)
         if distinct is not None:
             call = self.compiler.call(distinct, call, *key, "ctx")
         call = self._sorted(call, passes, block, sieve, plan.presorted)
@@ -470,6 +472,13 @@ def top_count(limit: Any, offset: Any) -> int:
 def skip_count(offset: Any) -> int:
     """How many rows OFFSET leaves out."""
     return stages.limit_of(offset, missing=0)
+
+
+def _gives_wanted(joined: Join, block: Select) -> bool:
+    """Whether a join gives one batch of as many rows as LIMIT lets through."""
+    wanted = joined.wanted
+    one_batch = wanted.isdigit() and int(wanted) <= stages.BATCH_ROWS
+    return one_batch and block.offset is None and bool(joined.header or not joined.single)
 
 
 def _called(rows: str, free: list[str], sieve: Sieve | None) -> str:

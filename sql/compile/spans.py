@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 
 MATCHES_MIN = 4.0
 """Rows of a key from which on they are put in order."""
-_TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+ASKED_MIN = 2.0
+"""How often each key is asked for, at least."""
+_TURNED = {"<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _COLLATIONS = ("BINARY", "NOCASE", "RTRIM")
 
 
@@ -57,15 +59,19 @@ def bounds_of(levels: LevelCompiler, level: Level) -> list[Bound]:
     assert isinstance(access, HashLookup)
     if access.unique or not access.probes or level.fan_out < MATCHES_MIN:
         return []
+    if levels.asked * level.fan_out < ASKED_MIN * access.rows:
+        return []
     dependent = level.left or level.exists is not None
     conditions = level.on if dependent else level.filters
     with levels.readable(level):
         bounds = [bound for each in conditions for bound in _bounds(levels, each, number)]
+    if level.exists is not None and len(level.on) == 1 and [each.op for each in bounds] == ["<>"]:
+        return bounds  # the ends tell
     chosen: list[Bound] = []
     for first in bounds:
         same = [bound for bound in bounds if _compared(bound) == _compared(first)]
         low = [bound for bound in same if bound.op[0] == ">"][:1]
-        high = [bound for bound in same if bound.op[0] == "<"][:1]
+        high = [bound for bound in same if bound.op in ("<", "<=")][:1]
         if len(low) + len(high) > len(chosen):
             chosen = [*low, *high]
     return chosen
@@ -113,11 +119,11 @@ def _distances(
 ) -> Iterator[Bound]:
     """The bounds that the difference of two numbers, or its absolute value, being at a distance says."""
     is_absolute = isinstance(value, Call) and value.name == "abs" and value.function.builtin
-    if isinstance(value, Call) and is_absolute and len(value.arguments) == 1 and op[0] == "<":
+    if isinstance(value, Call) and is_absolute and len(value.arguments) == 1 and op in ("<", "<="):
         (value,) = value.arguments
     else:
         is_absolute = False
-    if not isinstance(value, Arithmetic) or value.op != "-":
+    if not isinstance(value, Arithmetic) or value.op != "-" or op == "<>":
         return
     if not all(
         0 < levels.scalar.kinds(each) & ~NULL <= NUMBER
@@ -157,7 +163,9 @@ def source_within(levels: LevelCompiler, level: Level, made: Hashed) -> Source:
         elif kinds & NULL:
             guards.append(f"{name} is not None")
         inclusive = len(bound.op) == 2
-        if bound.op[0] == ">":
+        if bound.op == "<>":
+            end = f"({values}[0] != {name} or {values}[-1] != {name})"
+        elif bound.op[0] == ">":
             start = levels.call(bisect_left if inclusive else bisect_right, values, name)
             end = f"{values}[-1] {bound.op} {name}"
         else:
