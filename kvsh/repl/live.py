@@ -195,10 +195,10 @@ def fold_keys(tree: Tree, prefix: bytes, limit: int, *, is_hex: bool = False) ->
     until = time.monotonic() + BUDGET_SECONDS
     for _ in range(_SEEKS_MAX):
         batch = next(iter(tree.batches(low, high)), None)
-        if batch is None or len(fold.out) >= limit or time.monotonic() > until:
+        if batch is None:
             break
-        low = fold.take(*batch)
-        if low is None:
+        low = fold.take(*batch)  # however long it took: what has been read is offered
+        if low is None or len(fold.out) >= limit or time.monotonic() > until:
             break
     return fold.out
 
@@ -299,7 +299,7 @@ def distinct_values(tree: Tree, prefix: str, limit: int) -> list[Datum]:
     until = time.monotonic() + BUDGET_SECONDS
     for _ in range(_SEEKS_MAX):
         batch = next(iter(tree.batches(low, None, lo_inclusive=inclusive)), None)
-        if batch is None or len(out) >= limit or time.monotonic() > until:
+        if batch is None:
             break
         firsts = [key[0] for key in batch[0]]
         at = 0
@@ -313,6 +313,8 @@ def distinct_values(tree: Tree, prefix: str, limit: int) -> list[Datum]:
             if value is not None:
                 out.append(_datum(value, upto - at if upto < len(firsts) else 0))
             at = upto
+        if len(out) >= limit or time.monotonic() > until:
+            break
         low, inclusive = (firsts[-1],), False
     return out
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
+import pytest
+
 from btree import RAW_TREE_ID, Tree, TreeKind, open_memory, prefix_end
 from kvsh.repl.live import distinct_values, fold_keys, take_sample
 
@@ -31,7 +33,19 @@ def test_keys_are_offered_segment_by_segment() -> None:
     assert texts(tree, b"nothing") == []
 
 
-def test_a_million_keys_cost_no_more_than_a_few_seeks() -> None:
+def test_what_has_been_read_is_offered_where_the_time_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("kvsh.repl.live.BUDGET_SECONDS", -1)
+    assert texts(raw_tree([b"count", b"user:1", b"user:2"]), b"") == ["count", "user:"]
+    transaction = open_memory().begin(write=True)
+    index = transaction.tree(transaction.create_tree(TreeKind.INDEX))
+    index.load([("Ada", 1), ("Alan", 2)])
+    assert [datum.text for datum in distinct_values(index, "A", 10)] == ["Ada", "Alan"]
+
+
+def test_a_million_keys_cost_no_more_than_a_few_seeks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kvsh.repl.live.BUDGET_SECONDS", 60)  # seeks are counted, not timed
     tree = raw_tree([b"user:%d" % i for i in range(200_000)] + [b"zebra"])
     before = tree.pages_read
     for prefix in (b"", b"u", b"user:", b"user:12", b"z"):
@@ -61,7 +75,8 @@ def test_expired_keys_are_not_offered() -> None:
     assert texts(tree, b"") == ["here"]
 
 
-def test_distinct_values_seek_past_each_run() -> None:
+def test_distinct_values_seek_past_each_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kvsh.repl.live.BUDGET_SECONDS", 60)
     transaction = open_memory().begin(write=True)
     index = transaction.tree(transaction.create_tree(TreeKind.INDEX))
     entries = sorted((name, i) for i in range(20_000) for name in ("Ada", "Alan", "Barbara"))
