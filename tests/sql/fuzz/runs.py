@@ -247,7 +247,9 @@ def definition_explanation(script: list[str], ours: object, expected: object) ->
         return "what a trigger's body names is looked for when it fires"
     if str(ours).startswith("error: error in trigger") and "after drop column" in str(ours):
         return "a trigger's name of a dropped column in double quotes is a text to sqlite3"
-    if isinstance(ours, dict) and isinstance(expected, dict) and " RENAME TO " in script[-1]:
+    if str(expected).startswith("error: error in index") and not isinstance(ours, str):
+        return "sqlite3 looks for an index's columns in the temporary table of its table's name"
+    if isinstance(ours, dict) and isinstance(expected, dict) and " RENAME " in script[-1]:
         apart = {key for key in ours | expected if ours.get(key) != expected.get(key)}
         if apart == {"temp"} and all(
             "'trigger'" in each for each in {*ours["temp"]} ^ {*expected["temp"]}
