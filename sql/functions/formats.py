@@ -27,6 +27,8 @@ PRECISION_MAX = 100_000_000
 _PLACES_PLAIN = 12
 """Up to so many decimal places a number is written by Python."""
 
+_PLACES = frozenset(str(places) for places in range(1, _PLACES_PLAIN + 1))
+
 _FIELD = re.compile(
     r"""(?P<flags>[-+\ \#!0,]*)
         (?P<width>\*|[1-9][0-9]*)?
@@ -75,6 +77,7 @@ def formatted(form: str, arguments: Sequence[Any]) -> str | None:
         template is not None
         and len(arguments) == len(template.accepted)
         and all(map(contains, template.accepted, map(type, arguments)))
+        and _are_plain(template.decimals, arguments)
     ):
         made = template.text % tuple(arguments)
         if "\0" not in made:
@@ -102,36 +105,53 @@ def formatted(form: str, arguments: Sequence[Any]) -> str | None:
 
 
 class _Template(Struct):
-    """A format of Python's own, and for each of its arguments the classes that it takes as SQLite does."""
+    """A format of Python's own, and for each of its arguments the classes that it takes as SQLite does; `decimals`: places of
+    the arguments of %f, each with the power of ten that its last place is one of."""
 
     text: str
     accepted: list[frozenset[type]]
+    decimals: list[tuple[int, float]]
 
 
-_WHOLE, _SHOWN = frozenset([int]), frozenset([int, str])
+_WHOLE, _SHOWN, _NUMBERS = frozenset([int]), frozenset([int, str]), frozenset([int, float])
 
 
 @lru_cache(maxsize=256)
 def _template(form: str) -> _Template | None:
-    """The format as Python's, where it has nothing but plain %d and %s; else None."""
-    made = _Template("", [])
+    """The format as Python's, where it has nothing but plain %d, %s and %.2f; else None."""
+    made = _Template("", [], [])
     at = 0
     while (found := form.find("%", at)) >= 0:
         match = _FIELD.match(form, found + 1)
         assert match is not None
         flags, width, kind = match["flags"], match["width"] or "", match["kind"]
-        is_plain = match["precision"] is None and len(width) < 4 and width != "*"
+        precision = match["precision"]
+        is_narrow = len(width) < 4 and width != "*"
+        is_plain = precision is None and is_narrow
         if kind in ("d", "i") and is_plain and flags in ("", "0", "-"):
             made.text += f"{form[at:found]}%{flags}{width}d"
             made.accepted.append(_WHOLE)
         elif kind == "s" and is_plain and not flags and not width:
             made.text += f"{form[at:found]}%s"
             made.accepted.append(_SHOWN)
+        elif kind == "f" and is_narrow and precision in _PLACES and flags in ("", "0", "-"):
+            made.text += f"{form[at:found]}%{flags}{width}.{precision}f"
+            made.decimals.append((len(made.accepted), 10.0 ** int(precision)))
+            made.accepted.append(_NUMBERS)
         else:
             return None
         at = match.end()
     made.text += form[at:]
     return made if made.accepted and "\0" not in form else None
+
+
+def _are_plain(decimals: list[tuple[int, float]], arguments: Sequence[Any]) -> bool:
+    """Whether Python writes the numbers at some places as SQLite does; not said of 0, which may have a sign."""
+    for at, scale in decimals:
+        number = arguments[at]
+        if not number or not is_far_from_tie(abs(number) * scale):
+            return False
+    return True
 
 
 def _field(match: re.Match[str], values: Iterator[Any]) -> Field | None:
