@@ -34,25 +34,65 @@ def started(path: Path, script: bytes) -> subprocess.Popen[bytes]:
     return process
 
 
+_NURSERY = textwrap.dedent(
+    """
+    import os, sys, kvsh
+    from kvsh.cli import main
+
+    path, feed, told = sys.argv[1:]
+    with kvsh.connect(":memory:") as con:
+        con.execute("SELECT 1").fetchall()
+    con.close()
+    for _ in sys.stdin:
+        child = os.fork()
+        if not child:
+            os.dup2(os.open(feed, os.O_RDONLY), 0)
+            os.dup2(os.open(told, os.O_WRONLY), 1)
+            sys.argv = ["kvsh", path]
+            main()
+        print(child, flush=True)
+        os.waitpid(child, 0)
+    """
+)
+"""Runs `kvsh PATH` for each line that it reads, one after the other, between two named pipes: what a start imports is
+imported once."""
+
+
 def test_kill_dash_nine_loses_no_acknowledged_commit(tmp_path: Path) -> None:
-    """A script commits pairs of keys and a row, and prints each number once it is committed."""
-    path = tmp_path / "app.db"
+    """A script commits pairs of keys and a row, and prints each number once it is committed; its transactions arrive a few
+    at a time, since what arrives together is told together."""
+    path, feed, told = tmp_path / "app.db", tmp_path / "feed", tmp_path / "told"
     assert lines(path, stdin="CREATE TABLE t(n INTEGER PRIMARY KEY, twice INTEGER);\n") == []
+    for pipe in (feed, told):
+        os.mkfifo(pipe)
     seed = random.randrange(1 << 30)
     random_numbers = random.Random(seed)
+    nursery = subprocess.Popen(
+        [sys.executable, "-c", _NURSERY, str(path), str(feed), str(told)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment(),
+        cwd=ROOT,
+    )
+    assert nursery.stdin is not None and nursery.stdout is not None
     acknowledged = -1
-    base = 0
+    base = in_the_middle = 0
     for _ in range(KILLS):
-        script = "".join(
-            f"begin\nput a:{n} {n}\nINSERT INTO t VALUES ({n}, {2 * n});\nput b:{n} {n}\ncommit\nSELECT {n};\n"
-            for n in range(base, base + 400)
-        )
-        process = started(path, script.encode())
-        assert process.stdout is not None
-        first = process.stdout.readline()
-        time.sleep(random_numbers.random() * 0.03)
-        process.kill()
-        out, _ = process.communicate()
+        nursery.stdin.write(b"\n")
+        nursery.stdin.flush()
+        child = int(nursery.stdout.readline())
+        with feed.open("wb", buffering=0) as script, told.open("rb") as output:
+            script.write(_transactions(base, base + 1))
+            first = output.readline()
+            sent = base + 1
+            until = time.monotonic() + random_numbers.random() * 0.03
+            while time.monotonic() < until and sent < base + 400:
+                more = random_numbers.randint(1, 20)
+                script.write(_transactions(sent, sent + more))
+                sent += more
+                time.sleep(random_numbers.random() * 0.004)
+            os.kill(child, signal.SIGKILL)
+            out = output.read()
         seen = [int(line) for line in (first + out).split(b"\n")[:-1] if line]
         acknowledged = max([acknowledged, *seen])
         with kvsh.open(path, readonly=True) as database:
@@ -65,8 +105,18 @@ def test_kill_dash_nine_loses_no_acknowledged_commit(tmp_path: Path) -> None:
                 keys = {int(key[2:]) for key, _ in database.scan(prefix=prefix)}
                 assert keys == set(numbers), f"seed {seed}: half a transaction is there"
         base = len(numbers)
+        in_the_middle += base < sent
+    nursery.communicate()
+    assert in_the_middle, "every process had done all that it was sent"
     with kvsh.open(path) as database:
         assert database.check() == []
+
+
+def _transactions(first: int, end: int) -> bytes:
+    return "".join(
+        f"begin\nput a:{n} {n}\nINSERT INTO t VALUES ({n}, {2 * n});\nput b:{n} {n}\ncommit\nSELECT {n};\n"
+        for n in range(first, end)
+    ).encode()
 
 
 _WRITER = textwrap.dedent(
