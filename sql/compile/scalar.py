@@ -415,7 +415,7 @@ class ScalarCompiler(MatchCompiler):
                     )
                     return f"(None if {equal} else {name})"
                 case "substr" | "substring":
-                    source = part_of(self, e.arguments)
+                    source = part_of(self, e)
                     if source:
                         return source
                 case "min" | "max" if len(e.arguments) > 1:
