@@ -283,6 +283,8 @@ def write_explanation(
         return "what a trigger's body names is looked for when it fires"
     if expected.outcome == "error: constraint failed":
         return _LOST
+    if str(expected.outcome).startswith("error: foreign key mismatch") and "INSERT" in statement:
+        return "sqlite3 looks at new rows of a parent table, where there are several"
     if ours in other_orders(script, statement):
         return (
             "which rows fail or are replaced depends on the order in which the statement finds them"

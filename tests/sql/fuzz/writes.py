@@ -37,6 +37,7 @@ class Fuzz:
 
     def __init__(self, seed: int) -> None:
         self.random = Random(seed)
+        self.keys = Random(seed)  # apart, so that seeds keep their other statements
         self.columns: dict[str, list[str]] = {}
         self.generated: dict[str, list[str]] = {}
         self.uniques: dict[str, list[str]] = {}
@@ -94,6 +95,8 @@ class Fuzz:
         clustered = self.chance(0.25)
         strict = self.chance(0.1)
         has_key = clustered or self.chance(0.7)
+        is_collated = clustered and self.keys.random() < 0.4
+        key_conflict = ""
         for number in range(self.random.randint(2, 4)):
             column = "abcd"[number]
             columns.append(column)
@@ -105,7 +108,8 @@ class Fuzz:
                 continue
             text += f" {kind}"
             if number == 0 and has_key:
-                text += f" PRIMARY KEY{self.random.choice(ON_CONFLICTS)}"
+                key_conflict = self.random.choice(ON_CONFLICTS)
+                text += "" if is_collated else f" PRIMARY KEY{key_conflict}"
                 uniques.append(column)
                 if kind == "INTEGER" and not clustered and self.chance(0.3):
                     text += " AUTOINCREMENT"
@@ -137,6 +141,12 @@ class Fuzz:
                 f"g {self.one_of('ANY', 'TEXT') if strict else self.one_of('', 'TEXT')} AS ({columns[-1]} || 'g') {kind}"
             )
             generated.append("g")
+        if is_collated:
+            key = self.keys.sample(columns, self.keys.randint(1, 2))
+            collations = ("", " COLLATE NOCASE", " COLLATE RTRIM", " COLLATE BINARY")
+            uniques[0] = ", ".join(key)
+            key = [f"{column}{self.keys.choice(collations)}" for column in key]
+            parts.append(f"PRIMARY KEY ({', '.join(key)}){key_conflict}")
         if self.chance(0.2):
             pair = ", ".join(self.random.sample(columns, 2))
             parts.append(f"UNIQUE({pair}){self.random.choice(ON_CONFLICTS)}")
