@@ -68,13 +68,14 @@ def _refused(*_: object, **__: object) -> NoReturn:
 
 def advice(name: str | None) -> str:
     """What to do with a file that could not be opened, if there is anything; `name` is a path or a URI."""
-    from kvsh.transfer.sqlite_files import is_sqlite
+    from kvsh.transfer.formats import SQLITE_HEAD
+    from kvsh.transfer.sqlite_files import begins
 
     try:
         path = located(name or "").path
     except StoreError:
         return ""
-    if path is None or not is_sqlite(path):
+    if path is None or not begins(path, SQLITE_HEAD):
         return ""
     return f"; `kvsh NEW.db .import {path}` makes a database of it"
 

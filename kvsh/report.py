@@ -199,13 +199,44 @@ def _hint(error: Exception, text: str) -> str:
     if names:
         return f"did you mean {' or '.join(names[:3])}?"
     if message.startswith("Incorrect number of bindings"):
-        return "parameters: .param set NAME VALUE, or --param NAME=VALUE"
+        return f"{_unset_in(text)}.param set NAME VALUE, or --param NAME=VALUE"
+    if message == "incomplete input" and "\n" in text.strip():
+        return f"what has no end begins with: {text.splitlines()[0][:40]}"
+    if message == "incomplete input" and text.strip().lower() == "delete":
+        return "usage: delete KEY... | --prefix P, or DELETE FROM TABLE ...;"
     offset = getattr(error, "offset", None)
     if offset is None or not ("syntax error" in message or "unrecognized token" in message):
         return ""
     if not offset:
         return _hint_at_start(text)
     return _hint_behind_start(text, offset) or _hint_inside(text, offset)
+
+
+def _unset_in(text: str) -> str:
+    """The parameters that nothing has been bound to: all of a statement's."""
+    found = re.finditer(r"""'[^']*'|"[^"]*"|--[^\n]*|/\*.*?\*/|(\?\d*|[:@$]\w+)""", text, re.DOTALL)
+    names = list(dict.fromkeys(match[1] for match in found if match[1]))
+    if not 0 < len(names) <= _COLUMNS_NAMED_MAX:
+        return "parameters: "
+    return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} not set: "
+
+
+def _file_named(text: str) -> str:
+    """What to do with a file, if a statement is nothing but the name of one."""
+    import os
+
+    from kvsh.transfer.formats import KVSH_HEAD, SQLITE_HEAD
+    from kvsh.transfer.sqlite_files import begins
+
+    name = text.strip().removesuffix(";")
+    if len(name.split()) != 1 or not os.path.isfile(name):
+        return ""
+    if begins(name, KVSH_HEAD):
+        return f".open {name} opens the file"
+    stem, ending = os.path.splitext(name.removesuffix(".gz").lower())
+    if begins(name, SQLITE_HEAD) or ending in (".csv", ".tsv", ".json", ".jsonl"):
+        return f".import {name} loads the file"
+    return f".read {name} runs the file" if stem and ending == ".sql" else ""
 
 
 def _hint_at_start(text: str) -> str:
@@ -217,6 +248,9 @@ def _hint_at_start(text: str) -> str:
 
     if text.startswith((".", "\\")) or not text.strip():
         return ""  # a command's own word was understood
+    file = _file_named(text)
+    if file:
+        return file
     word, second = (*text.lower().replace(";", " ").split(None, 2), "", "")[:2]
     for key in (f"{word} {second}", word):
         if key in STATEMENTS:

@@ -35,7 +35,6 @@ STATEMENT_MAX = 1_000_000_000  # characters; SQLite has as many bytes
 _ROW_BY_ROW = frozenset(("list", "csv", "tsv", "jsonl", "insert", "quote"))
 """Modes that write each row by itself."""
 
-_SQLITE_HEAD = "SQLite format 3\0"
 _LIST_ITERATOR: type = type(iter([]))  # of a result that is there already
 
 OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
@@ -184,8 +183,12 @@ class Script:
         line, column = reader.end()
         source = self.environment.source
         message = f"{source}:{line}:{column}: error: byte 0x{error.byte:02x} is not UTF-8 text"
-        if reader.rest.startswith(_SQLITE_HEAD):
+        from kvsh.transfer.formats import KVSH_HEAD, SQLITE_HEAD
+
+        if reader.rest.startswith(SQLITE_HEAD.decode()):
             message += ": it is a database of SQLite's; .import takes it over"
+        elif reader.rest.startswith(KVSH_HEAD.decode()):
+            message += ": it is a database of kvsh's; .open opens it, ATTACH adds it to this one"
         elif (line, column, error.byte) == (1, 2, 0x8B):
             message += ": it is compressed; gunzip -c FILE | kvsh DATABASE"
         elif (line, column) == (1, 1) and error.byte in (0xFE, 0xFF):

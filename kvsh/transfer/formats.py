@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 
+SQLITE_HEAD = b"SQLite format 3\0"
+KVSH_HEAD = b"kvshdb\r\n"
+"""What databases begin with, SQLite's and ours (docs/file-format.md)."""
+
 FORMATS = ("csv", "tsv", "json", "jsonl", "sql")
 
 _BY_ENDING = {

@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
 from btree import CollectorPaused
-from kvsh.transfer.formats import Endless, TransferError, checked_format
+from kvsh.transfer.formats import KVSH_HEAD, SQLITE_HEAD, Endless, TransferError, checked_format
 from kvsh.transfer.progress import Progress
 from kvsh.transfer.source import Source
-from kvsh.transfer.sqlite_files import is_sqlite, load_sqlite
+from kvsh.transfer.sqlite_files import begins, load_sqlite
 from sql import ConstraintError, quoted
 
 if TYPE_CHECKING:
@@ -112,8 +112,12 @@ def import_file(
 
 def _kind_of(path: str, format: str | None) -> str:
     """What a file is to be read as: `format`, if that is one.  Raises TransferError."""
-    if format in (None, "sqlite") and is_sqlite(path):
+    if format in (None, "sqlite") and begins(path, SQLITE_HEAD):
         return "sqlite"
+    if begins(path, KVSH_HEAD):
+        raise TransferError(
+            f"{path} is a database of kvsh's: ATTACH '{path}' AS other; and INSERT INTO ... SELECT, or .read '|kvsh {path} .dump'"
+        )
     if format == "sqlite":
         raise TransferError(f"{path} is no database of SQLite's")
     return checked_format(format, path)

@@ -22,18 +22,17 @@ if TYPE_CHECKING:
 
     from kvsh.transfer.load import Loading
 
-_HEAD = b"SQLite format 3\0"
 _ROWS_PER_CHUNK = 4096
 _SETTINGS = ("user_version", "application_id")
 
 
-def is_sqlite(path: str) -> bool:
-    """Whether there is a file that begins as a database of SQLite's does."""
+def begins(path: str, head: bytes) -> bool:
+    """Whether there is a file that begins so."""
     if not os.path.isfile(path):
         return False  # a pipe would wait for its writer
     try:
         with open(path, "rb") as file:
-            return file.read(len(_HEAD)) == _HEAD
+            return file.read(len(head)) == head
     except OSError:
         return False
 

@@ -129,7 +129,29 @@ def test_a_missing_table_gets_the_nearest_name(shell: Shell) -> None:
 
 
 def test_a_parameter_that_was_never_set_says_how_to(shell: Shell) -> None:
-    assert ".param set NAME VALUE, or --param NAME=VALUE" in shell.error("SELECT :n;")
+    how = ".param set NAME VALUE, or --param NAME=VALUE"
+    assert f"  :n is not set: {how}" in shell.error("SELECT :n;")
+    assert f"  @a, ? are not set: {how}" in shell.error("SELECT @a, ':b', ?, @a -- :c\n;")
+
+
+def test_what_has_no_end_is_told_where_it_begins(shell: Shell) -> None:
+    complaint = shell.error(
+        "SELECT 1;\nCREATE TRIGGER t AFTER INSERT ON track\nBEGIN SELECT 1;\n\n"
+    )
+    assert "incomplete input" in complaint
+    assert "what has no end begins with: CREATE TRIGGER t AFTER INSERT ON track" in complaint
+    assert "usage: delete KEY... | --prefix P" in shell.error("delete\n")
+
+
+def test_a_file_in_the_place_of_a_statement_says_what_reads_it(shell: Shell) -> None:
+    Path("load.sql").write_text("SELECT 1;")
+    Path("rows.csv").write_text("a,b\n1,2\n")
+    assert "^ .read load.sql runs the file" in shell.error("load.sql;")
+    assert "^ .import rows.csv loads the file" in shell.error("rows.csv;")
+    shell(".backup other.db")
+    assert "^ .open other.db opens the file" in shell.error("other.db;")
+    assert "is a database of kvsh's: ATTACH 'other.db'" in shell.error(".import other.db")
+    assert "is a database of kvsh's; .open opens it" in shell.error(".read other.db")
 
 
 def test_an_error_in_a_parameters_expression_is_at_its_place(shell: Shell) -> None:
