@@ -24,6 +24,7 @@ from sql.expressions import (
     Literal,
     Match,
     Parameter,
+    Unary,
 )
 from sql.functions import Function, FunctionRegistry
 from sql.plan.walk import references, walk_flat
@@ -130,6 +131,8 @@ def _comparison(
         return
     if op == "IS" and not isinstance(target, ColumnRef):
         return
+    if isinstance(value, (InList, InSubquery)):
+        value = Unary("+", value)  # its truth is compared: an IN itself stands for the values in it
     yield Term(conjunct, target, op, value, affinity, conjunct.collation, frozenset(needs))
 
 

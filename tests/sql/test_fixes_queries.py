@@ -283,3 +283,30 @@ def test_two_calls_compared_with_constants_in_a_table_without_rows() -> None:
         "SELECT a FROM t WHERE abs(b) = 1 AND length(a) = 2 AND lower(b) = 'x'",
         "DELETE FROM t WHERE abs(b) = 1 AND length(a) = 2",
     )
+
+
+def test_what_an_index_is_asked_for_may_be_the_truth_of_an_in() -> None:
+    """It was taken for the IN's own list of values: a failed assertion, or the rows of other keys."""
+    same_answers(
+        "CREATE TABLE a (id INTEGER PRIMARY KEY, x, y)",
+        "CREATE TABLE b (id INTEGER PRIMARY KEY, x, y)",
+        "CREATE INDEX b_x ON b (x)",
+        "CREATE TABLE w (x, y, PRIMARY KEY (x, y)) WITHOUT ROWID",
+        *[
+            f"INSERT INTO {table} WITH n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 99) SELECT i, i % 7, {y} FROM n"
+            for table, y in (("a", "nullif(i % 3, 0)"), ("b", "i % 4"))
+        ],
+        "INSERT INTO w SELECT x % 3, id FROM a",
+        "SELECT a.id, b.id FROM a JOIN b ON b.x = (a.x IN (1, 2)) ORDER BY 1, 2",
+        "SELECT a.id, b.id FROM a LEFT JOIN b ON b.id = (a.y IN (1, 2)) ORDER BY 1, 2",
+        "SELECT a.id, b.id FROM a JOIN b ON b.id = (a.y IN (SELECT y FROM w WHERE x = 2)) ORDER BY 1, 2",
+        "SELECT a.id, b.id FROM a JOIN b ON b.x = (a.y IN (SELECT y FROM w WHERE x = a.x)) WHERE a.id < 9 ORDER BY 1, 2",
+        "SELECT id FROM b WHERE x = (3 IN (1, 2)) ORDER BY 1",
+        "SELECT id FROM b WHERE x = (3 IN (SELECT x FROM a)) ORDER BY 1",
+        "SELECT id FROM b WHERE id = (3 IN (SELECT x FROM a))",
+        "SELECT a.id, b.id FROM a JOIN b ON b.id = (a.x IN (1, 2)) OR b.x = (a.x NOT IN (4, 1, 2)) WHERE a.id < 20 ORDER BY 1, 2",
+        "SELECT a.id, w.y FROM a JOIN w ON w.x = (a.x IN (1, 2)) AND w.y = a.id ORDER BY 1",
+        "DELETE FROM b WHERE id = (2 IN (1, 2))",
+        "UPDATE b SET y = 9 WHERE x = (2 IN (SELECT x FROM a))",
+        "SELECT * FROM b ORDER BY id",
+    )
