@@ -161,6 +161,7 @@ FUNCTIONS: dict[str, str] = {
     "json_set": "json_set(json, path, value, ...)",
     "json_type": "json_type(json [, path])",
     "json_valid": "json_valid(json)",
+    "subtype": "subtype(x)",
 }  # fmt: skip
 """Built-in functions: name -> signature, optional parts in brackets."""
 

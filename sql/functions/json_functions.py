@@ -58,6 +58,11 @@ def json_quote(value: Any) -> Any:
     return JsonText(json_of(value))
 
 
+def subtype(value: Any) -> int:
+    """What SQLite's functions tell each other of a value: that it is JSON, and no other text."""
+    return ord("J") if value.__class__ is JsonText else 0
+
+
 def json_array(*values: Any) -> Any:
     return JsonText(f"[{','.join(map(json_of, values))}]")
 
@@ -300,6 +305,7 @@ FUNCTIONS: tuple[AnyFunction, ...] = (
     Function("json", json, 1, 1, propagates_null=True, kinds=NULL | DOCUMENT, returns_json=True),
     Function("json_valid", json_valid, 1, 1, kinds=INTEGER),
     _maker("json_quote", json_quote, 1, 1, DOCUMENT),
+    Function("subtype", subtype, 1, 1, kinds=INTEGER, takes_json=True),
     _maker("json_array", json_array, 0, None, DOCUMENT),
     _maker("json_object", json_object, 0, None, DOCUMENT),
     Function("json_type", json_type, 1, 2, kinds=NULL | TEXT),

@@ -221,3 +221,22 @@ def test_what_is_wrong_is_told_before_a_null_is_seen() -> None:
         "SELECT json_set('[1]', '$', json('[7]'), '$x', 1)",
         "SELECT json_set('{}', '$.a', 5, '$.a[x', 1)",
     )
+
+
+def test_subtype_tells_json_from_text() -> None:
+    for value in (
+        "'{}'",
+        "json('{}')",
+        "json('1')",
+        "json_array(1) || ''",
+        "'[[1]]' -> 0",
+        "'[[1]]' ->> 0",
+        "json_extract('[[1]]', '$[0]')",
+        "json_extract('[1]', '$[0]')",
+        "(SELECT json('[]'))",
+        "coalesce(NULL, json('[]'))",
+        "NULL",
+        "x'00'",
+    ):
+        assert_same(f"subtype({value})")
+    assert_same("subtype()")
