@@ -32,7 +32,7 @@ from btree.late_transaction import LateTransaction
 from btree.node import Node
 from btree.on_pages import Replay
 from btree.overlay import OWN_MAX, redo_of
-from btree.pending import add_pending, add_single
+from btree.pending import add_if_few, add_pending, add_single
 from btree.protocols import CATALOG_TREE_ID, RAW_TREE_ID, Key, TreeKind, Value
 from btree.put_off import RAW_PUTS_MAX
 from btree.redo import OP_CHANGES, apply_changes, gathered_changes, replay
@@ -363,14 +363,7 @@ class DiskStore:
             changes = gathered_changes(records)
         if changes is None or CATALOG_TREE_ID in changes:
             return False
-        for tree_id, puts in changes.items():
-            state = version.trees.get(tree_id)
-            if state is None or state.pending_lsn >= lsn or len(puts) > OWN_MAX:
-                return False  # an older version that is made after a newer one, for one
-            if tree_id != RAW_TREE_ID and state.pending_count + len(puts) > state.pending_max:
-                return False
-        add_pending(version.trees, changes, lsn)
-        return True
+        return add_if_few(version.trees, changes, lsn, OWN_MAX)
 
     def append_laid_over(
         self,

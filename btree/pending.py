@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
-from btree.protocols import Key, Value
+from btree.protocols import RAW_TREE_ID, Key, Value
 from btree.tree_state import TreeState
 
 
@@ -49,6 +49,20 @@ def add_single(changes: Iterable[tuple[TreeState, tuple[Key, Value]]], lsn: int)
             top = state.pending_top
             if top is None or key > top:
                 state.pending_top = key
+
+
+def add_if_few(
+    states: Mapping[int, TreeState], changes: Mapping[int, dict[Key, Value]], lsn: int, few: int
+) -> bool:
+    """`add_pending`, if the changes of each tree are that few and it has room for them; else False, and nothing done."""
+    for tree_id, own in changes.items():
+        state = states.get(tree_id)
+        if state is None or state.pending_lsn >= lsn or len(own) > few:
+            return False  # an older version that is made after a newer one, for one
+        if tree_id != RAW_TREE_ID and state.pending_count + len(own) > state.pending_max:
+            return False
+    add_pending(states, changes, lsn)
+    return True
 
 
 def remove_pending(state: TreeState, lsn: int) -> None:
