@@ -8,7 +8,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from btree.column_pages import OpenPage
-from btree.kept_columns import Column, Layout
+from btree.kept_columns import Layout, Lists
 from btree.node import InPages, Node
 from btree.packed import PackedLeaf
 from btree.protocols import TreeKind, Value
@@ -57,9 +57,21 @@ class Backend(ABC):
         """Bytes of columns that may be kept."""
 
     @abstractmethod
-    def keep_columns(
-        self, branch: Node, fresh: dict[int, list[Column]], layout: Layout, size_bytes: int
-    ) -> None:
+    def number_room(self) -> float:
+        """Bytes of them that are for numbers alone."""
+
+    @property
+    @abstractmethod
+    def packs_columns(self) -> bool:
+        """Whether numbers are to be packed."""
+
+    @abstractmethod
+    def pack_columns(self, *, has_numbers: bool) -> bool:
+        """There was no room for more columns, some of them of numbers or none: have numbers packed.  Whether that has made
+        room."""
+
+    @abstractmethod
+    def keep_columns(self, branch: Node, fresh: Lists, layout: Layout, size_bytes: int) -> None:
         """Keep columns that a scan has gathered with their branch."""
 
     @abstractmethod

@@ -20,10 +20,11 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from btree.hot import HOT_SHARE, Hot
+from btree.kept_columns import Columns
 from btree.node import LongRow, Node
 from btree.packed import PackedLeaf
 from btree.raw_pages import RecentPages
@@ -35,9 +36,18 @@ COLUMN_SHARE = 0.5
 """Share of the budget up to which scans by column have other nodes evicted.  A column takes a fifth of what
 its rows do, so that scans come into memory sooner; but they must not drive out all that is looked up."""
 
+FILLED_SHARE = 0.9
+"""Share of the budget up to which scans keep what they read."""
+
+NUMBER_SHARE = 0.25
+"""Share of the budget that is for columns of numbers alone, once they are packed: they take the least, and save as much."""
+
 PAGE_SHARE = 0.75
 """Share of the budget from which on a page of the raw tree that look-ups have read takes the place of older ones;
 until then a sweep makes room for it."""
+
+_WORTHWHILE_SHARE = 1 / 32
+"""Share of the budget that is worth another try."""
 
 _HOPELESS_SHARE = 0.03
 SEEN_MAX = 1 << 17
@@ -63,6 +73,8 @@ class Cache:
         self.hot = Hot(int(budget_bytes * HOT_SHARE))
         self.pages = RecentPages()  # part of `used_bytes`
         self.column_bytes = 0  # part of `used_bytes`
+        self.packs_columns = False  # there was no room for more of them as they are
+        self._limits_others = False  # nor for numbers that are packed
         self.waiting_bytes = 0  # likewise: changes that are not in the nodes yet
         self.scanned: set[int] = set()  # trees that were scanned by column
         self.rewritten: set[int] = set()  # trees whose pages were written for a few rows each
@@ -79,13 +91,52 @@ class Cache:
     @property
     def has_room(self) -> bool:
         """Whether a scan may keep what it loads."""
-        return self.used_bytes + self.hot.bytes < self.budget_bytes * 0.9
+        return self.used_bytes + self.hot.bytes < self.budget_bytes * FILLED_SHARE
 
     @property
     def column_room(self) -> float:
         """Bytes of columns that a scan may keep: what is free, and up to their share of the budget."""
-        free = self.budget_bytes * 0.9 - self.used_bytes - self.hot.bytes
+        free = self.budget_bytes * FILLED_SHARE - self.used_bytes - self.hot.bytes
         return max(free, self.budget_bytes * COLUMN_SHARE - self.column_bytes)
+
+    @property
+    def number_room(self) -> float:
+        """Bytes of it that are for numbers alone; 0 as long as others have not been in their way."""
+        return self.budget_bytes * NUMBER_SHARE if self._limits_others else 0.0
+
+    def pack_columns(self, roots: Iterable[Node], *, has_numbers: bool) -> bool:
+        """There is no room for more columns: pack the numbers among those that are kept, and those that come from now on.
+        Where that makes no room for numbers (`has_numbers`), which take the least and save as much, others are left what
+        is not theirs.  Whether there is more room now."""
+        if not self._sweeping.acquire(blocking=False):
+            return False
+        try:
+            roots = list(roots)
+            if not self.packs_columns:
+                self.packs_columns = True
+                before = self.column_bytes
+                self._have_less(roots, before)
+                if before - self.column_bytes > self.budget_bytes * _WORTHWHILE_SHARE:
+                    return True
+            if not has_numbers or self._limits_others:
+                return False
+            self._limits_others = True
+            nodes = self.used_bytes - self.column_bytes + self.hot.bytes
+            free = self.budget_bytes * FILLED_SHARE - nodes
+            share = self.budget_bytes * COLUMN_SHARE
+            self._have_less(roots, int(max(free, share) - self.number_room))
+            return True
+        finally:
+            self._sweeping.release()
+
+    def _have_less(self, roots: list[Node], others_max: int) -> None:
+        """Pack the numbers of the columns that are kept, and drop others beyond so many bytes."""
+        for branch in dict.fromkeys([each for root in roots for each in _with_columns(root)]):
+            columns = branch.columns
+            if isinstance(columns, Columns):
+                branch.columns, taken = columns.in_less(others_max)
+                others_max -= taken
+        self.recount(roots)
 
     def is_over(self, held: float = 0.0) -> bool:
         """Whether a sweep is due, with bytes that a writer holds beside the cache.  After one that could not make enough
@@ -308,6 +359,16 @@ def unflushed_bytes(nodes: Iterable[Any]) -> int:
             children = node.children
             total += node.bytes if children is None else unflushed_bytes(children)
     return total
+
+
+def _with_columns(node: Node) -> Iterator[Node]:
+    """The branches below a node, or itself, that keep columns."""
+    if node.level > 1:
+        for child in node.children or ():
+            if child.__class__ is Node:
+                yield from _with_columns(child)
+    elif node.columns is not None:
+        yield node
 
 
 def _column_bytes_below(node: Node, seen: set[int]) -> int:

@@ -16,9 +16,20 @@ from operator import ne
 from typing import TYPE_CHECKING
 
 from btree.column_pages import OpenPage, extend, leaves_to_read, picked
-from btree.kept_columns import BATCH_ROWS, Column, Columns, Layout, bytes_made_of, leaves_of
+from btree.kept_columns import (
+    BATCH_ROWS,
+    Column,
+    Columns,
+    Layout,
+    Lists,
+    PackedColumn,
+    bytes_made_of,
+    leaves_of,
+    packed,
+)
 from btree.long_columns import has_long
 from btree.node import Node
+from btree.protocols import Value
 
 if TYPE_CHECKING:
     from btree.tree import Tree
@@ -56,10 +67,16 @@ class _Carrying:
         self._branch = branch
         self._before = before
         self._numbers = list(before.lists)
-        self._lists: dict[int, list[Column]] = {number: [] for number in self._numbers}
+        self._lists: Lists = {number: [] for number in self._numbers}
         self._counts: list[int] = []
         self._ends: list[int] = []
-        self._begun: list[Column] = []  # a batch that is being put together
+        self._codes = {
+            number: column.typecode
+            for number, batches in before.lists.items()
+            for column in batches[:1]
+            if isinstance(column, PackedColumn)
+        }
+        self._begun: list[Column | PackedColumn] = []  # a batch that is being put together
         self._stale = set(range(len(before.layout.ends)))
 
     def take_over(self, start: int, stop: int) -> None:
@@ -78,10 +95,13 @@ class _Carrying:
                 last = min(last, stop)
                 low = sum(layout.counts[first:start])
                 high = low + sum(layout.counts[start:last])
-                for number, column in zip(self._numbers, self._batch(), strict=True):
+                batch = self._batch()
+                for place, number in enumerate(self._numbers):
                     old_column = before.lists[number][at]
-                    column += old_column[low:high]
-                    column.shared = getattr(old_column, "shared", False)
+                    self._extend(place, old_column[low:high])
+                    column = batch[place]
+                    if isinstance(column, Column):
+                        column.shared = getattr(old_column, "shared", False)
             self._counts += layout.counts[start:last]
             if not self._begun:
                 self._ends.append(len(self._counts))
@@ -92,18 +112,22 @@ class _Carrying:
         numbers, tree = self._numbers, self._tree
         for leaf in leaves_to_read(tree, self._branch, range(start, stop), numbers):
             batch = self._batch()
+            found: list[Sequence[Value]]
             if isinstance(leaf, OpenPage):
                 if leaf.long_values is not None and any(map(leaf.is_long, numbers)):
                     return False
-                extend(batch, numbers, [leaf])
+                made = [Column() for _ in numbers]
+                extend(made, numbers, [leaf])
+                found = [*made]
                 self._counts.append(leaf.rows)
             elif has_long(leaf, numbers):
                 return False
             else:
                 rows = tree.values_of(leaf, 0, len(leaf.keys), numbers)
-                for column, values in zip(batch, picked(leaf.keys, rows, numbers), strict=True):
-                    column += values
+                found = [*picked(leaf.keys, rows, numbers)]
                 self._counts.append(len(leaf.keys))
+            for place, values in enumerate(found):
+                self._extend(place, values)
             if len(batch[0]) > 2 * BATCH_ROWS:
                 self._end_batch()
         return True
@@ -120,10 +144,28 @@ class _Carrying:
             self._lists, Layout(leaves, self._counts, self._ends), size_bytes, before.claim
         )
 
-    def _batch(self) -> Sequence[Column]:
+    def _batch(self) -> Sequence[Column | PackedColumn]:
         if not self._begun:
-            self._begun = [Column() for _ in self._numbers]
+            self._begun = [
+                PackedColumn(self._codes[number]) if number in self._codes else Column()
+                for number in self._numbers
+            ]
         return self._begun
+
+    def _extend(self, place: int, values: Sequence[Value]) -> None:
+        """Put values behind those of a column of the batch: of numbers that are packed, as long as all are of one kind."""
+        column = self._begun[place]
+        if isinstance(column, Column):
+            column += values
+            return
+        more = packed(values)
+        if more is None or (more.typecode == "d") != (column.typecode == "d"):
+            self._begun[place] = Column([*column, *values])
+        elif more.itemsize == column.itemsize:
+            column += more
+        else:
+            code = max(column, more, key=lambda each: each.itemsize).typecode
+            self._begun[place] = PackedColumn(code, [*column, *more])
 
     def _end_batch(self) -> None:
         if self._begun:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import sys
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from btree.carried_columns import carried_over
@@ -29,15 +29,18 @@ from btree.kept_columns import (
     Column,
     Columns,
     Layout,
+    Lists,
     Outdated,
+    PackedColumn,
     bytes_made_of,
     leaves_of,
+    packed,
 )
 from btree.long_columns import has_long, may_be_long
 from btree.node import Node
 from btree.order import search_left, search_right
-from btree.protocols import Key, Value
-from btree.stored_columns import StoredColumn, as_it_lies
+from btree.protocols import Key, Kind, Value
+from btree.stored_columns import StoredColumn, as_it_lies, listed
 
 if TYPE_CHECKING:
     from btree.tree import Tree
@@ -50,6 +53,10 @@ _FEW_ROWS = 512
 """Row ids of a range up to which its leaves are read as such, and stay in memory: others will be near."""
 
 _SAMPLE_VALUES = 32
+
+_MOST = 0.8
+"""Of so many of a tree's lowest branches columns are kept: to read the others' takes no longer than to make objects of
+packed numbers would."""
 
 Batch = tuple[Sequence[Value], ...]
 
@@ -177,7 +184,9 @@ def _batches(
             # Of a branch's batches those that have any of the leaves.
             first = bisect_right(layout.ends, part.slots.start)
             last = bisect_left(layout.ends, part.slots.stop, first)
-            found = zip(*[lists[column][first : last + 1] for column in wanted], strict=True)
+            found = zip(
+                *[_given(lists[column][first : last + 1], stored) for column in wanted], strict=True
+            )
         else:
             room = tree.transaction.column_room() if again else 0
             assert branch.children is not None
@@ -194,13 +203,44 @@ def _batches(
                 found = iter([*found])  # they are kept when the last one is there
         yield from _cut(found, part.start, part.stop) if is_cut else found
         is_first = False
-        if missing and again and not _has(branch, missing):
-            again = False  # nor is there room for the next branch's
+        if missing and again and not _has_any(branch, missing):
+            # Nor is there room for the next branch's, unless it can be made.
+            again = _has_little(tree, root, missing) and tree.transaction.pack_columns(
+                has_numbers=any(_is_number(tree, column) for column in missing)
+            )
 
 
 def _has(branch: Node, columns: Sequence[int]) -> bool:
     kept = branch.columns
     return isinstance(kept, Columns) and all(column in kept.lists for column in columns)
+
+
+def _has_any(branch: Node, columns: Sequence[int]) -> bool:
+    kept = branch.columns
+    return isinstance(kept, Columns) and any(column in kept.lists for column in columns)
+
+
+def _has_little(tree: Tree, root: Node, columns: Sequence[int]) -> bool:
+    """Whether columns are kept of too little of a tree for the rest not to matter."""
+    kept = [_has(part.branch, columns) for part in parts_of(tree, root, None, None)]
+    return sum(kept) < _MOST * len(kept)
+
+
+def _is_number(tree: Tree, column: int) -> bool:
+    """Whether a column's values can be packed, as far as is known."""
+    kinds = tree.kinds
+    if column == KEY_COLUMN or not kinds:
+        return True
+    return column < len(kinds) and kinds[column] in (Kind.INTEGER, Kind.REAL)
+
+
+def _given(batches: Iterable[Column | PackedColumn], stored: bool) -> Iterator[Sequence[Value]]:
+    """Kept columns as a scan gives them."""
+    for column in batches:
+        if not isinstance(column, PackedColumn):
+            yield column
+        else:
+            yield StoredColumn.of(column) if stored else column.tolist()
 
 
 class Part(NamedTuple):
@@ -244,7 +284,7 @@ def _gathered(
     tree: Tree,
     branch: Node,
     columns: Sequence[int],
-    lists: dict[int, list[Column]],
+    lists: Lists,
     missing: list[int],
     room: float,
     slots: range,
@@ -255,9 +295,7 @@ def _gathered(
     """The batches of some leaves of a branch, of which `lists` has some columns, in this `layout`, and the
     `missing` ones have to be fetched; these are kept with it where there is room, which is to be asked for
     all leaves alone.  A batch is `full` with so many rows, the next ones with more and more."""
-    fresh: dict[int, list[Column]] = {column: [] for column in missing}
-    added_bytes = 0.0
-    keep = room > 0
+    keeping = _Keeping(missing, room, tree) if room > 0 else None
     batch = [Column() for _ in missing]
     opened: list[OpenPage] = []
     rows = decoded = at = 0
@@ -271,14 +309,14 @@ def _gathered(
             decoded += leaf.rows
             counts.append(leaf.rows)
             if leaf.long_values is not None and any(map(leaf.is_long, missing)):
-                keep, large = False, True
+                keeping, large = None, True
         else:
             extend(batch, missing, opened)
             opened = []
             rows += len(leaf.keys)
             counts.append(len(leaf.keys))
             if has_long(leaf, missing):
-                keep, large = False, True
+                keeping, large = None, True
             leaf_rows = tree.values_of(leaf, 0, len(leaf.keys), missing)
             for column, values in zip(batch, picked(leaf.keys, leaf_rows, missing), strict=True):
                 column += values
@@ -291,36 +329,67 @@ def _gathered(
         full = min(2 * full, BATCH_ROWS)
         ends.append(slot + 1)
         new: dict[int, Sequence[Value]]
-        if stored and not keep and not batch[0]:  # nothing but pages
+        if stored and not batch[0] and (keeping is None or keeping.packs):  # nothing but pages
             new = {number: StoredColumn(opened, number, rows) for number in missing}
         else:
             extend(batch, missing, opened)
-            if keep and decoded:
+            if keeping is not None and decoded and not keeping.packs:
                 for column in batch:
                     column.to_stay = True
             new = dict(zip(missing, batch, strict=True))
-        yield tuple([new[n] if n in new else lists[n][at] for n in columns])
-        if keep:
-            added_bytes += sum(map(sys.getsizeof, batch))
-            if decoded:  # the values are nobody else's
-                for column in batch:
-                    own = decoded / rows * getattr(column, "own_share", 1)
-                    column.value_bytes = _bytes_of_values(column) * own
-                    added_bytes += column.value_bytes
-            for number, column in zip(missing, batch, strict=True):
-                fresh[number].append(column)
-            if added_bytes >= room:
-                keep = False
-                fresh.clear()
+        kept = {n: next(_given(lists[n][at : at + 1], stored)) for n in columns if n not in new}
+        yield tuple([new[n] if n in new else kept[n] for n in columns])
+        if keeping is not None and not keeping.take(new, decoded / rows if rows else 0.0):
+            keeping = None
         batch = [Column() for _ in missing]
         opened = []
         rows = decoded = 0
         at += 1
-    if keep:
+    if keeping is not None:
         if layout is None:
             layout = Layout(leaves_of(branch), counts, ends)
-        size_bytes = int(added_bytes) + bytes_made_of(fresh)
-        tree.transaction.keep_columns(branch, fresh, layout, size_bytes)
+        size_bytes = keeping.added_bytes + bytes_made_of(keeping.fresh)
+        tree.transaction.keep_columns(branch, keeping.fresh, layout, size_bytes)
+
+
+class _Keeping:
+    """Columns that a scan gathers below a branch, to be kept with it, in so much room."""
+
+    def __init__(self, numbers: Iterable[int], room: float, tree: Tree) -> None:
+        self.fresh: Lists = {number: [] for number in numbers}
+        self.packs = tree.transaction.packs_columns
+        self._room = room
+        self._has_room_for_all = room > tree.transaction.number_room()
+        self._bytes = 0.0
+
+    @property
+    def added_bytes(self) -> int:
+        """What is kept takes, but for what was made of it."""
+        return int(self._bytes)
+
+    def take(self, batch: Mapping[int, Sequence[Value]], share: float) -> bool:
+        """Keep a batch; `share`: of how many of its values nobody else has the objects.  False if there is not enough room
+        for all that there is by now, or nothing of it is to be kept."""
+        for number in [*self.fresh]:
+            values = batch[number]
+            made = packed(as_it_lies(values)) if self.packs else None
+            if made is not None:
+                self._bytes += sys.getsizeof(made)
+                self.fresh[number].append(made)
+            elif self._has_room_for_all:
+                self._take_objects(number, values, share)
+            else:
+                del self.fresh[number]  # what was kept of it before is little, and still counts
+        return bool(self.fresh) and self._bytes < self._room
+
+    def _take_objects(self, number: int, values: Sequence[Value], share: float) -> None:
+        column = values if isinstance(values, Column) else Column(listed(values))
+        self._bytes += sys.getsizeof(column)
+        if share:  # the values are nobody else's
+            own = share * getattr(column, "own_share", 1)
+            column.value_bytes = _bytes_of_values(column) * own
+            self._bytes += column.value_bytes
+        self.fresh[number].append(column)
 
 
 def _bytes_of_values(values: Column) -> float:

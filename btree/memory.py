@@ -16,7 +16,7 @@ from btree.column_pages import OpenPage
 from btree.directory import FIRST_TREE_ID, initial_trees
 from btree.errors import BusyError, ClosedError, ConflictError, ReadOnlyError, StoreError
 from btree.glance import row_of
-from btree.kept_columns import Column, Layout, kept_with
+from btree.kept_columns import Layout, Lists, kept_with
 from btree.node import InPages, Node
 from btree.packed import PackedLeaf
 from btree.pending import add_pending, remove_pending
@@ -231,9 +231,15 @@ class MemoryTransaction(LocalTransaction):
     def column_room(self) -> float:
         return inf
 
-    def keep_columns(
-        self, branch: Node, fresh: dict[int, list[Column]], layout: Layout, size_bytes: int
-    ) -> None:
+    def number_room(self) -> float:
+        return 0.0
+
+    packs_columns = False
+
+    def pack_columns(self, *, has_numbers: bool) -> bool:
+        return False
+
+    def keep_columns(self, branch: Node, fresh: Lists, layout: Layout, size_bytes: int) -> None:
         kept_with(branch, fresh, layout, size_bytes, lambda size: True)
 
     def load_root(self, state: TreeState) -> Node:

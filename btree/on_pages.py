@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from btree import codec
 from btree.column_pages import OpenPage, open_pages
 from btree.errors import CorruptionError
-from btree.kept_columns import Column, Layout, kept_with
+from btree.kept_columns import Layout, Lists, kept_with
 from btree.large_values import average_apart, average_entry_bytes, decode_large
 from btree.long_columns import LONG_LEAF_BYTES, LongValues
 from btree.node import InPages, LargeReference, LongRow, Node, like
@@ -191,9 +191,17 @@ class OnPages(LocalTransaction):
             cache.recount(self.store.roots([]))
         return cache.column_room
 
-    def keep_columns(
-        self, branch: Node, fresh: dict[int, list[Column]], layout: Layout, size_bytes: int
-    ) -> None:
+    def number_room(self) -> float:
+        return self.store.cache.number_room
+
+    @property
+    def packs_columns(self) -> bool:
+        return self.store.cache.packs_columns
+
+    def pack_columns(self, *, has_numbers: bool) -> bool:
+        return self.store.cache.pack_columns(self.store.roots([]), has_numbers=has_numbers)
+
+    def keep_columns(self, branch: Node, fresh: Lists, layout: Layout, size_bytes: int) -> None:
         cache = self.store.cache
         kept_with(branch, fresh, layout, size_bytes, cache.claim_for_columns)
         cache.used_bytes += size_bytes

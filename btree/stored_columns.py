@@ -34,6 +34,13 @@ class StoredColumn(Sequence[Value]):
         self._numbers: array[Any] | None = None
         self._values: list[Value] | None = None
 
+    @classmethod
+    def of(cls, numbers: array[Any]) -> StoredColumn:
+        """A column of these numbers, which lie in no page."""
+        made = cls((), 0, len(numbers))
+        made._numbers = numbers
+        return made
+
     def __len__(self) -> int:
         return self._rows
 
@@ -66,7 +73,7 @@ class StoredColumn(Sequence[Value]):
         """The values in one text, the separator (a character of ASCII) before each and behind the last, nothing in place of
         NULL; `folded`: ASCII letters in lower case.  None if they are not all short texts of ASCII without that
         character, and NULLs."""
-        if self._number == KEY_COLUMN or self._has_gone():
+        if self._number == KEY_COLUMN or not self._leaves or self._has_gone():
             return None
         columns = [leaf.kept[self._number] for leaf in self._leaves]
         return texts_between(columns, self._rows, separator, folded=folded)

@@ -236,7 +236,7 @@ def test_columns_are_kept_within_the_budget(tmp_path: Path) -> None:
     writer.tree(3).load(range(60_000), [(n << 20, f"text {n}", n) for n in range(60_000)])
     writer.commit()
     store.close()
-    budget = 6 << 20
+    budget = 4 << 20
     store = open_store(path, durability="off", cache_bytes=budget)
     reader = store.begin()
     assert sum(len(keys) for keys, _ in reader.tree(3).batches()) == 60_000
