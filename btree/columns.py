@@ -358,6 +358,8 @@ class _Keeping:
     def __init__(self, numbers: Iterable[int], room: float, tree: Tree) -> None:
         self.fresh: Lists = {number: [] for number in numbers}
         self.packs = tree.transaction.packs_columns
+        # To ask others whether they can be packed would make objects of texts that nobody wants.
+        self._packed = {each for each in self.fresh if self.packs and _is_number(tree, each)}
         self._room = room
         self._has_room_for_all = room > tree.transaction.number_room()
         self._bytes = 0.0
@@ -372,7 +374,7 @@ class _Keeping:
         for all that there is by now, or nothing of it is to be kept."""
         for number in [*self.fresh]:
             values = batch[number]
-            made = packed(as_it_lies(values)) if self.packs else None
+            made = packed(as_it_lies(values)) if number in self._packed else None
             if made is not None:
                 self._bytes += sys.getsizeof(made)
                 self.fresh[number].append(made)
