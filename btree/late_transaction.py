@@ -73,10 +73,16 @@ class LateTransaction(DiskTransaction):
             if changes is not None:
                 if not changes:
                     return
-                lsn = self.store.append_laid_over(self, self._append, changes)
-                if lsn is not None:
-                    self.store.pages.wait_durable(lsn, pages=False)
-                    return
+                pages = self.store.pages
+                try:
+                    lsn = self.store.append_laid_over(self, self._append, changes)
+                    if lsn is not None:
+                        pages.wait_durable(lsn, pages=False)
+                        return
+                except BaseException:
+                    # Of Ctrl-C behind the append, too: no writer is there whose end would have it synced.
+                    pages.settle_interrupted()
+                    raise
         super()._publish()
 
     def _append(self, record: bytes) -> int | None:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 LEAF_LIMIT = 64
 BRANCH_LIMIT = 256
 
+BUSY = "the database is locked: another transaction of this process writes"
+
 
 class _Contents:
     """What handles on one database share: its newest version and its locks."""
@@ -124,9 +126,18 @@ class MemoryStore:
     def begin(self, *, write: bool = False, timeout: float | None = None) -> MemoryTransaction:
         contents = self.contents
         self.check_open()
-        if write:
-            self.lock(contents, timeout)
-        return MemoryTransaction(self, contents, write=write)
+        if not write:
+            return MemoryTransaction(self, contents, write=False)
+        has = False
+        try:
+            for has in self.attempt(contents, timeout):
+                if has:
+                    return MemoryTransaction(self, contents, write=True)
+            raise BusyError(BUSY)
+        except BaseException:
+            if has:  # Ctrl-C: nobody has the transaction, to end it
+                contents.writer_lock.release()
+            raise
 
     def begin_late(self, timeout: float | None = None) -> MemoryTransaction:
         return self.begin(write=True, timeout=timeout)
@@ -160,13 +171,15 @@ class MemoryStore:
         """Not done: a transaction costs little here."""
         return 0
 
-    def lock(self, contents: _Contents, timeout: float | None) -> None:
-        """Take the writer's lock of what this store holds, waiting at most `timeout` seconds (None: the store's own)."""
+    def attempt(self, contents: _Contents, timeout: float | None) -> Iterator[bool]:
+        """One attempt at the writer's lock of what this store holds, waiting at most `timeout` seconds (None: the store's
+        own): whether it was got.  A loop has that in one step with the lock; Ctrl-C could keep the outcome of a call from
+        who makes it."""
         if self.readonly:
             raise ReadOnlyError("the database is open read-only")
-        seconds = self.timeout if timeout is None else timeout
-        if not contents.writer_lock.acquire(timeout=seconds):
-            raise BusyError("the database is locked: another transaction of this process writes")
+        return map(
+            contents.writer_lock.acquire, (True,), (self.timeout if timeout is None else timeout,)
+        )
 
     def check_open(self) -> None:
         """Raise StoreError once the store is closed."""
@@ -207,12 +220,24 @@ class MemoryTransaction(LocalTransaction):
             return
         if not self.active:
             raise StoreError("the transaction has ended")
-        self.store.lock(self._contents, timeout)
-        if self._contents.version is not self.version:
-            self._contents.writer_lock.release()
-            raise ConflictError("another transaction was committed since this one began")
-        self._writable = self._locked = True
-        self.became_writable()
+        has = False
+        try:
+            for has in self.store.attempt(self._contents, timeout):
+                if not has:
+                    raise BusyError(BUSY)
+            if self._contents.version is not self.version:
+                raise ConflictError("another transaction was committed since this one began")
+            self._writable = self._locked = True  # from here on its end gives the lock back
+            has = False  # one step with that
+            self.became_writable()
+        except BaseException:
+            if has:
+                self._contents.writer_lock.release()
+            raise
+
+    def rollback(self) -> None:
+        super().rollback()
+        self._finish()  # Ctrl-C may have come within the end, before this
 
     def load(self, tree: TreeNodes, branch: Node, slot: int, *, scan: bool = False) -> Node:
         raise AssertionError("a tree in memory has all its nodes")

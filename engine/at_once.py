@@ -88,7 +88,11 @@ def append_unsynced(
             finally:
                 if holds and store._dead is None:
                     words[WORD_HOLDER] = 0
-                log.file.unlock()
+                try:
+                    log.file.unlock()
+                except BaseException:  # Ctrl-C before the call
+                    log.file.unlock()
+                    raise
             return lsn
     except OSError as error:
         raise refused(store.path, error) from error

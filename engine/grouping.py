@@ -280,8 +280,7 @@ class Grouping(Locking, ABC):
         except EngineError:
             raise
         except BaseException:  # Ctrl-C, maybe between the steps
-            self.settle()
-            self.unlock_if_idle()
+            self.settle_interrupted()
             raise
         return lsn
 

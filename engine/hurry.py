@@ -69,6 +69,14 @@ class _Hurry:
         self._short_seconds = sys.getswitchinterval()
 
     def __exit__(self, *exception: object) -> None:
+        try:
+            self._go()
+        except BaseException:
+            # Of Ctrl-C: else the interval would stay short until its thread's next commit.
+            self._go()
+            raise
+
+    def _go(self) -> None:
         with self._lock:
             self.inside.discard(get_ident())
             if not self.inside:

@@ -249,6 +249,13 @@ class Locking(Syncing):
         finally:
             self.unlock_if_idle()
 
+    def settle_interrupted(self) -> None:
+        """Behind Ctrl-C: make durable what is appended, whoever was to wait for it, and give the file's lock back."""
+        try:
+            self.settle()
+        finally:
+            self.unlock_if_idle()
+
     def unlock_if_idle(self) -> None:
         """Give the file's lock back if no writer is at work and no commit waits for its sync."""
         if self._locked and self._pid == os.getpid():

@@ -163,6 +163,7 @@ class Transaction:
             raise ProgrammingError("this transaction has begun already")
         session = self._database._connection().session
         self._thread = get_ident()
+        was_open = session.in_transaction  # by SQL: not to be ended here
         try:
             if self._thread in self._transactions:
                 self._is_savepoint = True
@@ -170,9 +171,13 @@ class Transaction:
             else:
                 session.begin("DEFERRED" if session.store.readonly else "IMMEDIATE")
                 self._transactions[self._thread] = Joined(session)
+            self._session = session
         except LOWER_ERRORS as error:
             raise translated(error) from error
-        self._session = session
+        except BaseException:  # Ctrl-C: nobody will come to `__exit__`
+            if not was_open:
+                self._give_up(session)
+            raise
         return self
 
     def __exit__(
@@ -181,12 +186,26 @@ class Transaction:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> Literal[False]:
-        if self._session is not None:
-            if error is None:
-                self.commit()
-            else:
-                self.rollback()
+        session = self._session
+        if session is not None:
+            try:
+                if error is None:
+                    self.commit()
+                else:
+                    self.rollback()
+            except BaseException:  # Ctrl-C, maybe before they have begun
+                self._give_up(session)
+                raise
         return False
+
+    def _give_up(self, session: Session) -> None:
+        """Roll back what Ctrl-C has kept from its end, since nobody has a hand on it any more.  A savepoint ends with the
+        transaction that it is in."""
+        if get_ident() == self._thread and not self._is_savepoint:
+            self._session = None
+            self._transactions.pop(self._thread, None)
+            if session.in_transaction and not session.closed:
+                session.rollback()
 
     def commit(self) -> None:
         """Durable and visible when it returns (of a nested transaction: part of the outer one)."""

@@ -146,7 +146,12 @@ class TransactionState(SessionDatabases):
             self._buffer_results()
         transaction = self._leave()
         if transaction is not None:
-            transaction.commit()
+            try:
+                transaction.commit()
+            except BaseException:
+                # Of Ctrl-C before it has begun: the session has left it, and nobody else would end it.
+                transaction.rollback()
+                raise
 
     def rollback(self) -> None:
         """ROLLBACK: everything since BEGIN is undone; open results keep the rows they were to give."""
@@ -206,7 +211,11 @@ class TransactionState(SessionDatabases):
         self._buffer_results()
         transaction = self._leave()
         if transaction is not None:
-            transaction.rollback()
+            try:
+                transaction.rollback()
+            except BaseException:  # the same
+                transaction.rollback()
+                raise
 
     def _leave(self) -> Transaction | None:
         transaction = self.begun

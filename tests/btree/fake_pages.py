@@ -91,6 +91,7 @@ class FakePages:
         return 0
 
     def wait_durable(self, lsn: int, *, pages: bool) -> None: ...
+    def settle_interrupted(self) -> None: ...
 
     durability = "full"
     redo_held_bytes = 0
