@@ -16,6 +16,7 @@ import sys
 from array import array
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
+from weakref import ref
 
 from btree.node import Node
 from btree.protocols import Value
@@ -37,16 +38,17 @@ class Column(list[Value]):
 
     __slots__ = (
         "_derived",
+        "_home",
         "classes",
         "derived_bytes",
-        "kept_in",
         "own_share",
         "shared",
         "to_stay",
         "value_bytes",
     )
 
-    kept_in: Columns
+    # Not the object itself: columns that are let go would be freed by the garbage collector alone, which rests meanwhile.
+    _home: ref[Columns]
     shared: bool
     to_stay: bool
     classes: set[type]
@@ -56,9 +58,21 @@ class Column(list[Value]):
     _derived: dict[str, object]
 
     @property
+    def kept_in(self) -> Columns | None:
+        """The columns that it is kept with in memory, if it is."""
+        try:
+            return self._home()
+        except AttributeError:
+            return None
+
+    @kept_in.setter
+    def kept_in(self, columns: Columns) -> None:
+        self._home = ref(columns)
+
+    @property
     def is_kept(self) -> bool:
         """Whether it is kept in memory."""
-        return getattr(self, "kept_in", None) is not None
+        return self.kept_in is not None
 
     @property
     def is_to_stay(self) -> bool:
@@ -74,11 +88,7 @@ class Column(list[Value]):
 
     def keep(self, name: str, value: object, size_bytes: int) -> None:
         """Keep what was made of the column, and takes so much memory."""
-        columns: Columns | None
-        try:
-            columns = self.kept_in
-        except AttributeError:  # it may be kept once the scan that makes it is through
-            columns = None
+        columns = self.kept_in  # None: it may be kept once the scan that makes it is through
         if columns is not None and not columns.grow(size_bytes):
             return
         try:
@@ -91,10 +101,11 @@ class Column(list[Value]):
     def shed(self, share: float) -> None:
         """That share of its values have become other columns' objects, and take no memory here any more."""
         self.own_share = 1 - share
-        if not self.is_kept:
+        columns = self.kept_in
+        if columns is None:
             return  # it counts as that when it is
         size_bytes = int(getattr(self, "value_bytes", 0) * share)
-        if size_bytes > 0 and self.kept_in.grow(-size_bytes):
+        if size_bytes > 0 and columns.grow(-size_bytes):
             self.value_bytes -= size_bytes
 
 
@@ -149,7 +160,7 @@ class Columns:
 
     `claim` is asked before it grows."""
 
-    __slots__ = ("bytes", "claim", "layout", "lists")
+    __slots__ = ("__weakref__", "bytes", "claim", "layout", "lists")
 
     def __init__(
         self,

@@ -46,7 +46,7 @@ def presorted(
     home: object = None
     for batch in batches:
         column = batch[at]
-        own = getattr(column, "kept_in", None) if isinstance(column, Column) else None
+        own = column.kept_in if isinstance(column, Column) else None
         if pending and own is not home:
             yield from _sorted(pending, at, descending, nulls_first)
             pending = []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import weakref
 from array import array
 from pathlib import Path
 from typing import Any
@@ -188,3 +190,23 @@ def test_others_are_dropped_where_they_take_too_much() -> None:
     assert [*made.lists] == [0]
     assert taken == 0
     assert made.bytes < 5000
+
+
+class Text(str):
+    """A value that can be told to be gone."""
+
+
+def test_columns_that_are_let_go_are_freed_at_once() -> None:
+    """The garbage collector rests while scans run, and would find them long after."""
+    value = Text("a")
+    gone = weakref.ref(value)
+    columns = Columns({0: [Column([value])]}, Layout([], [1], [1]), 100, lambda size: True)
+    column = columns.lists[0][0]
+    assert isinstance(column, Column)
+    assert column.is_kept
+    gc.disable()
+    try:
+        del columns, column, value
+        assert gone() is None
+    finally:
+        gc.enable()

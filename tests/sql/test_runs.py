@@ -100,13 +100,19 @@ def test_against_sqlite(
         assert found == wanted
 
 
-def kept(values: list[Any]) -> Column:
-    class Room:
-        def grow(self, size_bytes: int) -> bool:
-            return True
+class Room:
+    """What columns are kept in, with room for all."""
 
+    def grow(self, size_bytes: int) -> bool:
+        return True
+
+
+ROOM = Room()
+
+
+def kept(values: list[Any]) -> Column:
     column = Column(values)
-    column.kept_in = Room()  # type: ignore[assignment]
+    column.kept_in = ROOM  # type: ignore[assignment]
     return column
 
 
