@@ -27,7 +27,6 @@ from btree.codec import encoded
 from btree.collector import CollectorPaused
 from btree.disk_transaction import REDO_BYTES_MAX, DiskTransaction
 from btree.errors import ClosedError, ConflictError, ReadOnlyError, StoreError
-from btree.flush import Flush
 from btree.late_transaction import LateTransaction
 from btree.node import Node
 from btree.on_pages import Replay
@@ -435,14 +434,12 @@ class DiskStore:
     def append(self, transaction: DiskTransaction, writer: Writer) -> Any:
         """Append the transaction's commit, as redo or as pages; the engine's commit."""
         with self._lock:
-            base_lsn, payload = transaction.version.base_lsn, None
-            if base_lsn and not self.checkpoint_due(transaction.version):
-                payload = transaction.redo_record()
+            payload = self._redo_record(transaction)
             if payload is None:
                 commit, version = self._append_pages(transaction, writer)
             else:
                 commit = writer.commit_redo(payload)
-                version = transaction.successor(commit.lsn, base_lsn)
+                version = transaction.successor(commit.lsn, transaction.version.base_lsn)
                 raw = version.trees[RAW_TREE_ID]
                 if raw.pending_lsn == commit.lsn:
                     raw.pending_bytes += len(payload)
@@ -450,31 +447,31 @@ class DiskStore:
             self._count_waiting(version.trees[RAW_TREE_ID])
         return commit
 
+    def prepare(self, transaction: DiskTransaction, writer: Writer) -> None:
+        """Do what `append` does up to the commit itself, which will find room on the disk."""
+        with self._lock:
+            payload = self._redo_record(transaction)
+            if payload is None:
+                transaction.give_up_redo()
+                transaction.flushed = transaction.put_pages()
+            writer.claim(len(payload or b""))
+
+    def _redo_record(self, transaction: DiskTransaction) -> bytes | None:
+        version = transaction.version
+        redo = version.base_lsn and not self.checkpoint_due(version)
+        return transaction.redo_record() if redo else None
+
     def _append_pages(self, transaction: DiskTransaction, writer: Writer) -> tuple[Any, Version]:
-        self.renewals.give_up()
-        flush = Flush(
-            writer, self.cache, page_bytes=self.page_bytes, branch_limit=self.branch_limit
-        )
-        transaction.settle_all()
-        old = transaction.successor(0, 0)
+        flush = transaction.flushed or transaction.put_pages()
         try:
-            trees = flush.trees(old.trees)
-            flush.directory(old.next_tree_id, trees)
-            merged = [page for state in old.trees.values() for page in state.freed]
-            for page in (*old.freed, *merged, *transaction.orphans):
-                writer.delete(page)
-            for root, has_large, kind in old.cleared:
-                pages = list(transaction.pages_below(root, kind, has_large=has_large))
-                for page in filter(None, pages):
-                    writer.delete(page)
             commit = writer.commit_pages()
         except BaseException:
             flush.undo()
             raise
+        transaction.flushed = None
         flush.settle(commit)
         _log.info("%s: checkpointed commit %d: %d pages", self.path, commit.lsn, flush.count)
-        version = Version(commit.lsn, trees, old.next_tree_id, base_lsn=commit.lsn, shape=old.shape)
-        return commit, version
+        return commit, flush.version(commit.lsn)
 
     def replaced_state(
         self, transaction: LocalTransaction, old: TreeState, made: TreeState

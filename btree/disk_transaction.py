@@ -55,6 +55,9 @@ _begin = LocalTransaction.__init__
 class DiskTransaction(OnPages):
     """A transaction on a `DiskStore`."""
 
+    flushed: Flush | None = None
+    """Its pages, if they are put before its commit: see `prepare`."""
+
     def __init__(
         self, store: DiskStore, version: Version, view: View | None, writer: Writer | None
     ) -> None:
@@ -133,6 +136,20 @@ class DiskTransaction(OnPages):
         return record
 
     # -- the end -------------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        if not self._writable:
+            return
+        writer = self._writer
+        assert writer is not None
+        tree = self.held_back()
+        if tree.__class__ is OverlaidTree:
+            self._lay_puts(tree)
+        if self._redo_kept:
+            changes = self.changes_laid_over()
+            if not (self.has_changed() if changes is None else changes):
+                return
+        self.store.prepare(self, writer)
 
     def _publish(self) -> None:
         writer = self._writer
@@ -244,6 +261,9 @@ class DiskTransaction(OnPages):
 
     def _finish(self) -> None:
         writer, self._writer = self._writer, None
+        if self.flushed is not None:
+            self.flushed.undo()
+            self.flushed = None
         if writer is not None:
             writer.rollback()
             if self.spilled or self.orphans or self.has_rewritten:
@@ -275,14 +295,25 @@ class DiskTransaction(OnPages):
 
     def early_flush(self) -> Flush:
         """What writes leaves before the commit."""
+        return self._flush(early=True)
+
+    def _flush(self, *, early: bool) -> Flush:
         assert self._writer is not None
         return Flush(
             self._writer,
             self.store.cache,
             page_bytes=self.store.page_bytes,
             branch_limit=self.branch_limit,
-            early=True,
+            early=early,
         )
+
+    def put_pages(self) -> Flush:
+        """Put all that a commit of pages has to put."""
+        self.store.renewals.give_up()
+        self.settle_all()
+        flush = self._flush(early=False)
+        flush.transaction(self)
+        return flush
 
     def make_room(self) -> None:
         trees = self.open_trees.values() if self._writable else ()

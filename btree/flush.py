@@ -31,9 +31,11 @@ from btree.node import (
 )
 from btree.protocols import TreeKind, Value
 from btree.tree_state import TreeState
+from btree.version import Version
 
 if TYPE_CHECKING:
     from btree.cache import Cache
+    from btree.disk_transaction import DiskTransaction
     from btree.pages import Commit, Writer
 
 LEAVES_AT_ONCE = 32
@@ -72,6 +74,31 @@ class Flush:
         self.early = early  # written at once, for a spill
         self.found_large = 0  # see `TreeState.large`
         self._state: TreeState
+        self._old: Version
+        self._trees: dict[int, TreeState]
+
+    def transaction(self, transaction: DiskTransaction) -> None:
+        """Put all of a commit's pages, with nothing lying over any tree any more."""
+        old = self._old = transaction.successor(0, 0)
+        writer = self.writer
+        try:
+            trees = self._trees = self.trees(old.trees)
+            self.directory(old.next_tree_id, trees)
+            merged = [page for state in old.trees.values() for page in state.freed]
+            for page in (*old.freed, *merged, *transaction.orphans):
+                writer.delete(page)
+            for root, has_large, kind in old.cleared:
+                pages = list(transaction.pages_below(root, kind, has_large=has_large))
+                for page in filter(None, pages):
+                    writer.delete(page)
+        except BaseException:
+            self.undo()
+            raise
+
+    def version(self, lsn: int) -> Version:
+        """What commit `lsn` makes of the version that `transaction` began at."""
+        old = self._old
+        return Version(lsn, self._trees, old.next_tree_id, base_lsn=lsn, shape=old.shape)
 
     def trees(self, states: dict[int, TreeState]) -> dict[int, TreeState]:
         """Put all that is unflushed; the states with their new roots.  StoreError if changes lie over one of them: they would

@@ -433,6 +433,10 @@ class Transaction(Protocol):
     def is_newest(self) -> bool:
         """Of one that writes: whether it is known to build on the newest commit; it has the writer's lock then."""
 
+    def prepare(self) -> None:
+        """Of one that has the writer's lock: do what may fail of a commit that comes next, but for its own write and sync, for
+        which there is room on the disk then."""
+
     def commit(self) -> None:
         """Durable (as the store's durability says) and visible when it returns.  A read transaction just ends."""
 

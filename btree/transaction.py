@@ -384,6 +384,9 @@ class LocalTransaction(UnopenedRows, PutOff, Backend):
     def is_newest(self) -> bool:
         return True
 
+    def prepare(self) -> None:
+        """See `protocols.Transaction.prepare`: what is in memory needs nothing."""
+
     def rollback(self) -> None:
         if self.active:
             self._end()

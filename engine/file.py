@@ -20,7 +20,7 @@ import sys
 from collections.abc import MutableSequence
 from typing import Protocol
 
-from engine.errors import NotADatabaseError
+from engine.errors import FULL_ERRORS, NotADatabaseError
 from engine.format import LOG_START, WORDS, WORDS_OFFSET
 from engine.journal import Journal
 
@@ -201,8 +201,13 @@ class OsFile:
         if size <= old:
             return
         if hasattr(os, "posix_fallocate"):
-            with contextlib.suppress(OSError):  # a file system that can't: grown by truncate
+            try:
                 os.posix_fallocate(self._fd, old, size - old)
+            except OSError as error:
+                if error.errno in FULL_ERRORS:
+                    raise
+                # A file system that can't: grown by truncate.
+            else:
                 return
         os.ftruncate(self._fd, size)
 

@@ -19,7 +19,7 @@ import errno
 import time
 from collections.abc import Iterator
 
-from engine.errors import StorageError
+from engine.errors import FULL_ERRORS, StorageError
 from engine.format import LOG_START, OFFSET_MAX, WORD_SYNCED, WORD_TAKEN_BACK, WORD_VISIBLE
 from engine.hurry import HURRY
 from engine.journal import Journal
@@ -40,7 +40,7 @@ def _room_permitting() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno not in FULL_ERRORS:
             raise
 
 
@@ -68,6 +68,14 @@ class Syncing(Published):
             with _room_permitting():
                 file.allocate(wanted)
                 log.allocated = wanted
+
+    def claim(self, end: int) -> None:
+        """`reserve` for what is to find room for sure, once this has returned: OSError if there is none."""
+        self.reserve(end)
+        log = self.current_log
+        if end > log.allocated:
+            log.file.allocate(end)
+            log.allocated = end
 
     def make_ready(self, end: int) -> None:
         """`reserve` for a small commit, and blocks that were written before, if it is to be synced.

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import EngineError, StorageError, refused
 from engine.format import (
+    COMMIT,
     KIND_DELETE,
     KIND_PAGE,
     KIND_PAGES,
@@ -357,6 +358,17 @@ class Writer:
         self._position = end
         self._buffer = []
         self._buffered = 0
+
+    def claim(self, payload_bytes: int = 0) -> None:
+        """Write what is put, and have room on the disk for the commit, of so long a redo payload if it is one."""
+        self.flush()
+        store = self._store
+        with store.writes:
+            store.check_usable()
+            try:
+                store.claim(self._position + padded(COMMIT.size + payload_bytes))
+            except OSError as error:
+                raise self._refused(error) from error
 
     def _refused(self, error: OSError) -> StorageError:
         """The error for a write that failed; what was written early is gone, too.

@@ -6,7 +6,8 @@ times that number.  Each part becomes writable by itself, so that one database c
 writes another one, or where that is read-only.
 
 A commit ends the parts one after the other, the database's own first and the temporary one, which can't fail, last:
-each is atomic, all of them together are not.
+each is atomic, all of them together are not.  So what may fail is done in all of them before the first one ends: locks
+are taken, pages written, room on the disk allocated.
 """
 
 from __future__ import annotations
@@ -269,12 +270,18 @@ class JointTransaction(RowAccess):
             if is_written:
                 done.append(self.names[number])
 
+    def prepare(self) -> None:
+        for part in self.parts.values():
+            part.prepare()
+
     def _make_sure(self) -> None:
-        """Have the locks of all that is written, before one part is committed and another, that was to take its lock only
-        then, finds that its version was not the newest: ConflictError, with nothing done."""
+        """Have the locks of all that is written, and room on the disk for it, before one part is committed and another, that
+        was to take its lock only then, finds that its version was not the newest, or its disk full: an error then, with
+        nothing done."""
         try:
             if not self.is_newest():
                 raise ConflictError("another transaction was committed since this one began")
+            self.prepare()
         except BaseException:
             self.rollback()
             raise

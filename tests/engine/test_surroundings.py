@@ -139,6 +139,64 @@ assert kvsh("db", "put", "k", "v") == (0, "", "")
 
 
 @needs_mount
+@pytest.mark.parametrize(("rows", "size", "room"), [(5, 4000, 200_000), (400, 2000, 3_000_000)])
+def test_a_full_disk_costs_a_transaction_on_several_databases_all_of_it(
+    tmp_path: Path, rows: int, size: int, room: int
+) -> None:
+    """Small commits, which are redo, and large ones, which are pages: as there was more and more room, there were commits that
+    the first of the databases had alone."""
+    run_on_small_disk(
+        tmp_path,
+        f"""
+import kvsh as api
+ours = api.connect("main.db", isolation_level=None)
+for name in ("second", "third"):
+    ours.execute(f"ATTACH '{{name}}.db' AS {{name}}")
+tables = ("main.t", "second.t", "third.t")
+for table in tables:
+    ours.execute(f"CREATE TABLE {{table}} (a INTEGER PRIMARY KEY, b)")
+
+def counts():
+    return [ours.execute(f"SELECT count(*) FROM {{table}}").fetchone()[0] for table in tables]
+
+def leave(room):
+    Path("ballast").write_bytes(b"")
+    system = os.statvfs(".")
+    Path("ballast").write_bytes(bytes(max(system.f_bavail * system.f_bsize - room, 0)))
+
+kept, refusals = 0, []
+for room in range(0, {room}, {room} // 40):
+    leave(room)
+    try:
+        ours.execute("BEGIN")
+        for table in tables:
+            ours.executemany(f"INSERT INTO {{table}} (b) VALUES (?)", [("x" * {size},)] * {rows})
+        ours.execute("COMMIT")
+        kept += {rows}
+    except api.OperationalError as error:
+        assert "nothing of this transaction was kept" in str(error), error
+        assert "is committed" not in str(error), error
+        assert not ours.in_transaction
+        refusals.append(str(error).split(":")[0])
+    assert counts() == [kept] * 3, (room, counts())
+    if kept * {size} > 1_200_000:
+        kept = 0
+        Path("ballast").write_bytes(b"")
+        for table in tables:
+            ours.execute(f"DELETE FROM {{table}}")
+            ours.execute("VACUUM " + table[:-2])
+assert len(set(refusals)) >= 2, refusals
+os.unlink("ballast")
+assert ours.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+ours.execute("INSERT INTO third.t (b) VALUES (1)")
+ours.close()
+for name in ("main", "second", "third"):
+    assert kvsh(f"{{name}}.db", "-c", "PRAGMA integrity_check")[:2] == (0, "ok")
+""",
+    )
+
+
+@needs_mount
 def test_a_new_database_on_a_full_disk_is_one_clear_error(tmp_path: Path) -> None:
     run_on_small_disk(
         tmp_path,
