@@ -12,12 +12,14 @@ all that come later (`Cache.pack_columns`), so that a table several times as lar
 
 from __future__ import annotations
 
+import struct
 import sys
 from array import array
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 from weakref import ref
 
+from btree.column_codec import packer
 from btree.node import Node
 from btree.protocols import Value
 
@@ -116,20 +118,33 @@ class PackedColumn(array):  # type: ignore[type-arg]  # which Python 3.11 has no
 
 
 def packed(values: Sequence[Value]) -> PackedColumn | None:
-    """The values packed; None if they are not all integers, or all REALs."""
+    """The values packed, as narrow as they are; None if they are not all integers, or all REALs."""
     if isinstance(values, array):
         return PackedColumn(values.typecode, values)
-    classes = set(map(type, values))
+    sample = values[:: len(values) // _SAMPLE_VALUES + 1]
+    classes = set(map(type, sample))
     if classes == {float}:
-        return PackedColumn("d", values)
+        # Their place would take integers, too.
+        return _packed("d", values) if set(map(type, values)) == {float} else None
     if classes != {int}:
         return None
-    low, high = min(values), max(values)
-    code = next(code for code, most in _INTEGERS if -most <= low and high < most)
-    return PackedColumn(code, values)
+    # To try takes 7 ns a value, half as much as an array does; to ask all for their types, the least and the largest, 30.
+    low, high = min(sample), max(sample)
+    for code, most in _INTEGERS:
+        if -most <= low and high < most:
+            try:
+                return _packed(code, values)
+            except struct.error:
+                pass  # too narrow for one of them, or one is no integer
+    return None
+
+
+def _packed(code: str, values: Sequence[Value]) -> PackedColumn:
+    return PackedColumn(code, packer(len(values), code)(*values))
 
 
 _INTEGERS = [("b", 1 << 7), ("h", 1 << 15), ("i", 1 << 31), ("q", 1 << 63)]
+_SAMPLE_VALUES = 32
 
 
 class Layout(NamedTuple):

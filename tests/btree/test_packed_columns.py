@@ -161,6 +161,10 @@ def test_columns_are_kept_as_objects_as_long_as_there_is_room(tmp_path: Path) ->
         ([(1 << 63) - 1, -(1 << 63)], "q"),
         ([0.5, -0.0, float("inf")], "d"),
         (array("h", [5]), "h"),
+        (range(200, 300), "h"),
+        # Of values that are many some are looked at first.
+        ([*[0] * 999, 128, *[0] * 1000], "h"),
+        ([*[0] * 999, -(1 << 62), *[0] * 1000], "q"),
     ],
 )
 def test_numbers_are_packed_as_narrow_as_they_are(values: Any, code: str) -> None:
@@ -170,7 +174,13 @@ def test_numbers_are_packed_as_narrow_as_they_are(values: Any, code: str) -> Non
     assert repr(made.tolist()) == repr([*values])
 
 
-@pytest.mark.parametrize("values", [[], [1, None], [1, 0.5], ["1"], [b"1"], [None]])
+RARE: list[list[Any]] = [
+    [*[usual] * 999, rare, *[usual] * 1000]
+    for usual, rare in [(1, None), (1, 0.5), (0.5, 1), (1, 1 << 63), (0.5, "x"), (1, b"")]
+]
+
+
+@pytest.mark.parametrize("values", [[], [1, None], [1, 0.5], ["1"], [b"1"], [None], *RARE])
 def test_what_is_not_all_integers_or_all_reals_is_not_packed(values: list[Any]) -> None:
     assert packed(values) is None
 
