@@ -15,7 +15,7 @@ import os
 import time
 from time import monotonic
 
-from engine.errors import EngineError, busy, refused
+from engine.errors import WHAT_TO_DO, CorruptionError, EngineError, busy, refused, told
 from engine.format import (
     SUPERSEDED,
     WORD_COMPACTOR,
@@ -24,6 +24,9 @@ from engine.format import (
     WORD_TAKEN_BACK,
     WORD_VISIBLE,
     WORD_WAITING,
+    WORDS,
+    WORDS_OFFSET,
+    padded,
 )
 from engine.hurry import HURRY, other_threads
 from engine.journal import Journal
@@ -105,9 +108,33 @@ class Locking(Syncing):
         write: after it the file system takes the next write's time more exactly."""
         if self.files.identity(self.place) != log.identity:
             return False
+        self._check_not_cut(log, all_of_it=True)
         self._name_seen = time_ms
         self._tidy_up(log)
         return True
+
+    def _check_not_cut(self, log: Log, *, all_of_it: bool) -> None:
+        """CorruptionError if another program has cut the file: what is written from then on would follow a hole.  Under the
+        file's lock.
+
+        `all_of_it`: also if it has grown again since, by what this handle has written, which has the lock again without
+        anybody else's commit in between.  The space that it had allocated is missing then."""
+        size, whole = log.file.size(), log.end - len(log.unwritten)
+        if size >= WORDS_OFFSET + 8 * WORDS:
+            has_shrunk = all_of_it and (self._has_shrunk or size < log.allocated)
+            taken_back = log.words[WORD_TAKEN_BACK] != log.taken_back
+            reaches = padded(size) >= whole
+            if taken_back or (reaches and not has_shrunk):
+                return
+            if reaches and log.has_newest():  # another handle that was closed has trimmed it
+                log.allocated, self._has_shrunk = size, False
+                return
+        raise told(
+            CorruptionError(
+                f"{self.path}: the file, whose log reached {whole} bytes, was cut by another program while it was open;"
+                f" {WHAT_TO_DO}"
+            )
+        )
 
     def _tidy_up(self, log: Log) -> None:
         """Remove what a compaction of a process that was killed has left."""
@@ -199,6 +226,8 @@ class Locking(Syncing):
     def _catch_up(self) -> None:
         """With the file's lock just taken: see everything, and make sure of the log's end."""
         log = self.current_log
+        self._check_not_cut(log, all_of_it=False)
+        self._has_shrunk = False
         log.forget_space()
         words = log.words
         clean = words[WORD_HOLDER] == 0  # whoever had the lock before gave it back himself

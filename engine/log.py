@@ -129,9 +129,7 @@ class Log:
         self.unwritten = b""  # newest commits, to be written with their sync
         self.unwritten_at = 0
         self.covered = 0  # this handle's own syncs cover all before
-        self.covering = (
-            0  # the same, once those are made that are under way, or to come with `unwritten`
-        )
+        self.covering = 0  # the same with those that are under way, or to come with `unwritten`
         self.redo: list[tuple[int, Kept]] = []
         self.redo_bytes = 0
         self.redo_stored_bytes = 0  # of them, those that are not in memory
@@ -474,17 +472,19 @@ class Log:
             self.corrupt(f"commit {record.lsn} at offset {offset} follows it")
 
     def still_has_newest(self) -> bool:
-        """Whether the newest commit taken in is still in the file, after some were taken back; lock held.
-
-        Offsets don't tell: others of the same sizes may have been appended in their place."""
+        """Whether the newest commit taken in is still in the file, after some were taken back; lock held."""
         count = self.words[WORD_TAKEN_BACK]
         if count != self.taken_back:
-            there = Log(self.file, self.path, stop_lsn=self.lsn)
-            there.scan()
-            if (there.lsn, there.chain_crc) != (self.lsn, self.chain_crc):
+            if not self.has_newest():
                 return False
             self.taken_back = count
         return True
+
+    def has_newest(self) -> bool:
+        """Whether a scan finds the newest commit taken in.  Offsets don't tell: others of the same sizes may stand there."""
+        there = Log(self.file, self.path, stop_lsn=self.lsn)
+        there.scan()
+        return (there.lsn, there.chain_crc) == (self.lsn, self.chain_crc)
 
     def corrupt(self, proof: str) -> NoReturn:
         """The scan ended before the log does, as `proof` shows."""

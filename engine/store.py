@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from engine.at_once import append_unsynced
-from engine.errors import EngineError, ReadOnlyError, StorageError, busy, refused
+from engine.errors import CorruptionError, EngineError, ReadOnlyError, StorageError, busy, refused
 from engine.file import FileSystem, OsFileSystem
 from engine.forking import call_in_child
 from engine.format import LOG_START
@@ -364,8 +364,11 @@ class PageStore(Grouping):
         self.close()
 
     def _close_cleanly(self) -> None:
+        self._name_seen = 0  # a last look at whether the file is whole
         try:
             writer = self.begin(timeout=0)
+        except CorruptionError:
+            raise
         except EngineError as error:
             _log.info("%s: left without trimming: %s", self.path, error)
             return

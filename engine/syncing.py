@@ -49,6 +49,7 @@ class Syncing(Published):
 
     _sync_seconds = 0.0  # what the last sync took, getting the interpreter back included
     _unsynced = 0  # commits appended and not yet synced
+    _has_shrunk = False  # the file was found to be smaller than this handle had made it
 
     def reserve(self, end: int) -> None:
         """Have space allocated up to `end` and some more: syncing into it costs half."""
@@ -61,7 +62,9 @@ class Syncing(Published):
                 "a file holds 8 TiB at most: a backup of it is as small as what is in it",
             )
         file = log.file
-        log.allocated = min(file.size(), OFFSET_MAX)
+        size = file.size()
+        self._has_shrunk |= size < log.allocated
+        log.allocated = min(size, OFFSET_MAX)
         if end > log.allocated:
             more = min(max(_GROW_BYTES_MIN, end // 8), _GROW_BYTES_MAX)
             wanted = min((end + more + 4095) & ~4095, OFFSET_MAX)

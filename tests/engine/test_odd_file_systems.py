@@ -314,6 +314,51 @@ def test_a_file_that_is_cut_under_its_handles_is_damaged_and_nothing_is_made_up(
     reader.close()
 
 
+@pytest.mark.parametrize("durability", ["full", "off"])
+@pytest.mark.parametrize("size", [1, 1200, LOG_START, LOG_START + 5000])
+@pytest.mark.parametrize("puts", [0, 1, 5, 400])
+def test_a_file_that_is_cut_under_its_writer_takes_no_more_commits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, durability: Any, size: int, puts: int
+) -> None:
+    """They would stand behind a hole, and be acknowledged.  The writer looks once in so many milliseconds; what it has
+    written between has the file's old size again, but not the space that was allocated behind it."""
+    store = open_store(tmp_path / "db", durability=durability)
+    for number in range(100):
+        put(store, b"%d" % number, b"x" * 100)
+    expected = held(store)
+    monkeypatch.setattr("engine.locking.Locking.name_seen_ms", 1 << 62)
+    os.truncate(tmp_path / "db", size)
+    with pytest.raises(CorruptionError, match="cut by another program"):
+        for number in range(puts):
+            put(store, b"%d" % number, b"y" * 100)
+            expected[b"%d" % number] = b"y" * 100
+        monkeypatch.setattr("engine.locking.Locking.name_seen_ms", 0)
+        put(store, b"k")
+    assert held(store) == expected  # from memory
+    with pytest.raises(CorruptionError, match="cut by another program"):
+        store.compact()
+    with pytest.raises(CorruptionError, match="cut by another program"):
+        store.close()
+
+
+def test_a_handle_whose_spare_space_another_one_has_trimmed_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.locking.Locking.name_seen_ms", 0)
+    store, other = open_store(tmp_path / "db"), open_store(tmp_path / "db")
+    put(other, b"k")
+    put(store, b"l")
+    put(store, b"m")
+    before = (tmp_path / "db").stat().st_size
+    os.truncate(tmp_path / "db", store.pages.current_log.end)  # as `trim` does
+    assert (tmp_path / "db").stat().st_size < before
+    for number in range(400):
+        put(store, b"%d" % number, b"x" * 300)
+    assert len(held(other)) == 403 and store.check() == []
+    other.close()
+    store.close()
+
+
 def test_two_databases_that_change_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A writer goes by the name; a reader keeps its snapshot, and what others commit isn't mixed up."""
     monkeypatch.setattr("engine.locking.Locking.name_seen_ms", 0)
