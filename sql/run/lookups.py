@@ -151,14 +151,15 @@ def lists_by_prefix(
     """(rows, for each of them the list of what it looks up by the start of a key)."""
     for outer in gathered(batches):
         check()
-        prefixes = prefixes_of(outer)
-        wanted = _ascending(prefixes)
-        found = prefixed_many(wanted)
-        if fetch is not None:
-            found = fetch(found)
-        if wanted is not prefixes:
-            get = dict(zip(wanted, found, strict=True)).get
-            found = [get(prefix) or [] for prefix in prefixes]
+        with CollectorPaused():
+            prefixes = prefixes_of(outer)
+            wanted = _ascending(prefixes)
+            found = prefixed_many(wanted)
+            if fetch is not None:
+                found = fetch(found)
+            if wanted is not prefixes:
+                get = dict(zip(wanted, found, strict=True)).get
+                found = [get(prefix) or [] for prefix in prefixes]
         yield outer, found
 
 
