@@ -9,7 +9,7 @@ the others stand by outside of the line for the interpreter.
 A reader passes here when it finds that something was committed since it last looked.  The one whose turn it is
 goes on; another one stands by until it is handed the turn.  That is of use among threads that compute all the time, and in
 the way of others: so a thread that computes little passes freely, and a turn has to be made use of.  If the one that had it
-computed for less than half of it, or has not passed for so long, all go on, and turns are left alone for a while,
+computed for less than half of it, or has not passed for twice as long, all go on, and turns are left alone for a while,
 longer each time.  (It waits for something else, then: for the network, for a lock that one of those who stand by
 holds, or for a thread that computes and never passes here.)
 """
@@ -32,9 +32,10 @@ COMPUTING_SHARE = 0.08
 USED_SHARE = 0.5
 """Of its turn a reader has to compute for so much."""
 
-PAUSE_SECONDS = 0.05
+PAUSE_SECONDS = 0.02
 PAUSE_SECONDS_MAX = 2.0
-"""For how long turns are left alone after one that was made no use of: at first, and at most."""
+"""For how long turns are left alone after one that was made no use of: at first, and at most; it doubles with each of these, and
+halves with each that was made use of."""
 
 _THREADS_MAX = 256
 
@@ -50,7 +51,10 @@ class _ReaderTurns:
         self._lock = allocate_lock()
         self._reader = 0  # thread identifier; 0: nobody has had a turn
         self._began = 0.0
-        self._began_used = 0.0  # the reader's processor time then
+        self._began_used = (
+            0.0  # the reader's processor time then, or, of a first turn, the process's
+        )
+        self._is_first = False  # nobody stood by when the turn began
         self._seen = 0.0  # when the reader passed last
         # When each thread passed last, and its processor time then.
         self._passed: dict[int, tuple[float, float]] = {}
@@ -81,8 +85,10 @@ class _ReaderTurns:
                 if now - self._began < turn_seconds:
                     return
                 if not self._waiting:
-                    self._begin(me, now, used)
+                    self._begin_first(me, now)
                     return
+                if self._is_first:
+                    used = time.process_time()
                 if used - self._began_used < USED_SHARE * (now - self._began):
                     self._leave_alone(now)
                     return
@@ -90,7 +96,7 @@ class _ReaderTurns:
             elif not computes:
                 return
             elif now - self._seen >= turn_seconds:
-                self._begin(me, now, used)
+                self._begin_first(me, now)
                 return
             entry = me, allocate_lock()
             entry[1].acquire()
@@ -105,7 +111,7 @@ class _ReaderTurns:
             while not lock.acquire(timeout=patience):
                 with self._lock:
                     now = time.monotonic()
-                    if entry in self._waiting and now - self._seen >= turn_seconds:
+                    if entry in self._waiting and now - self._seen >= 2 * turn_seconds:
                         self._leave_alone(now)
             with self._lock:
                 now, used = time.monotonic(), time.thread_time()
@@ -138,12 +144,18 @@ class _ReaderTurns:
         self._reader = ident
         self._began = self._seen = now
         self._began_used = used
+        self._is_first = False
+
+    def _begin_first(self, ident: int, now: float) -> None:
+        """While the others come into line they compute as well, so what counts is that anybody does."""
+        self._begin(ident, now, time.process_time())
+        self._is_first = True
 
     def _hand_over(self, now: float) -> None:
         """To the first in line, who notes its own processor time when it wakes."""
         ident, lock = self._waiting.popleft()
         self._begin(ident, now, 0.0)
-        self._pause = PAUSE_SECONDS
+        self._pause = max(self._pause / 2, PAUSE_SECONDS)
         lock.release()
 
     def _leave_alone(self, now: float) -> None:

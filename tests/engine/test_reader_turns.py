@@ -28,18 +28,28 @@ class Clock:
     """Stands for `time`: it goes on when it is told to."""
 
     def __init__(self) -> None:
-        self.now = 1000.0
-        self.processor_share = 1.0  # of the process
-        self.thread_share = 1.0  # of each thread
+        self._now = self._process_used = self._thread_used = 1000.0
+        self.processor_share = 1.0  # that the process takes from now on
+        self.thread_share = 1.0  # and each thread
+
+    @property
+    def now(self) -> float:
+        return self._now
+
+    @now.setter
+    def now(self, now: float) -> None:
+        self._process_used += (now - self._now) * self.processor_share
+        self._thread_used += (now - self._now) * self.thread_share
+        self._now = now
 
     def monotonic(self) -> float:
-        return self.now
+        return self._now
 
     def process_time(self) -> float:
-        return self.now * self.processor_share
+        return self._process_used
 
     def thread_time(self) -> float:
-        return self.now * self.thread_share
+        return self._thread_used
 
 
 @pytest.fixture
@@ -123,7 +133,7 @@ def test_a_turn_that_is_not_taken_is_not_waited_for(
     for pause in (PAUSE_SECONDS, 2 * PAUSE_SECONDS):
         first.submit(turns.wait).result(30)
         waiting = [stands_by(turns, second), stands_by(turns, third, 1)]
-        clock.now += SHORT_SECONDS
+        clock.now += 3 * SHORT_SECONDS
         for each in waiting:
             each.result(30)
         assert turns._off_until == clock.now + pause
@@ -175,16 +185,38 @@ def test_who_computes_little_passes_and_has_no_turn(
     first, second, third = threads
     first.submit(turns.wait).result(30)
     waiting = stands_by(turns, third)
-    used = clock.thread_share * clock.now
-    clock.now += TURN_SECONDS / 2
-    clock.thread_share = (used + 0.04 * TURN_SECONDS / 2) / clock.now
+    clock.thread_share = 0.04
+    clock.now += TURN_SECONDS
+    again = first.submit(turns.wait)
+    waiting.result(30)
+    until(lambda: len(turns._waiting) == 1)
     second.submit(turns.wait).result(30)
     assert len(turns._waiting) == 1
-    clock.now += TURN_SECONDS / 2
-    clock.thread_share = (used + 0.4 * TURN_SECONDS) / clock.now
-    first.submit(turns.wait).result(30)  # its turn is over, and was made no use of
-    waiting.result(30)
+    clock.thread_share = 0.4
+    clock.now += TURN_SECONDS
+    third.submit(turns.wait).result(30)  # its turn is over, and was made no use of
+    again.result(30)
     assert turns._off_until == clock.now + PAUSE_SECONDS
+
+
+@pytest.mark.parametrize("is_used", [False, True])
+def test_a_turn_for_which_nobody_stood_by_is_of_use_if_anybody_computes(
+    clock: Clock, turns: _ReaderTurns, threads: list[ThreadPoolExecutor], is_used: bool
+) -> None:
+    """While the others come into line they take the interpreter, too."""
+    first, second, _ = threads
+    clock.now += TURN_SECONDS / 4
+    first.submit(turns.wait).result(30)
+    waiting = stands_by(turns, second)
+    clock.thread_share = 0.1
+    clock.processor_share = 1 if is_used else 0.5
+    clock.now += TURN_SECONDS * 3 / 4
+    turns._measure(clock.now)  # busy until now
+    clock.processor_share = 1 if is_used else 0
+    clock.now += TURN_SECONDS / 4
+    first.submit(turns.wait)
+    waiting.result(30)
+    assert (turns._off_until > clock.now) is not is_used
 
 
 @pytest.mark.usefixtures("short_turns")
