@@ -110,29 +110,53 @@ def children(path: str) -> Callable[[Any], list[Child] | None] | None:
     way = _way(path)
     if way is None or way[1]:
         return None
+    plain_of = _member(way[0], list[str | int | float | bool | None] | dict[str, msgspec.Raw])
     node_of = _member(way[0], msgspec.Raw)
 
     def read(document: Any) -> list[Child] | None:
-        node = node_of(document)
-        if node is None:
+        values = plain_of(document)
+        if values is None:
             return []
+        if values.__class__ is list:
+            found = _elements(values)
+            if found is not None:
+                return found
+        elif values.__class__ is dict and not way[0]:
+            return _members(values, document)
+        node = node_of(document)
         if node is UNKNOWN:
             return None
         text = str(node, "utf-8").strip()
         if text[0] == "[":
             return [(at, *_child(str(raw, "utf-8"))) for at, raw in enumerate(_ITEMS(text))]
-        if text[0] != "{":
-            return None
-        members = _MEMBERS(text)
-        inside = [str(raw, "utf-8") for raw in members.values()]
-        # A label that is there twice is in the dict once.
-        if len(inside) + sum([child.count(":") for child in inside]) != text.count(":"):
-            return None
-        return [(key, *_child(raw)) for key, raw in zip(members, inside, strict=True)]
+        return _members(_MEMBERS(text), text) if text[0] == "{" else None
 
     return read
 
 
+def _elements(values: list[Any]) -> list[Child] | None:
+    """The children of an array of plain values, most often all of a kind; None of rarer ones."""
+    kinds = {*map(type, values)}
+    if kinds <= _TEXTS:
+        return [(at, value, "text", value) for at, value in enumerate(values)]
+    if not kinds <= _NUMBERS.keys() or not INT_MIN <= min(values) <= max(values) <= INT_MAX:
+        return None
+    if kinds == _INTEGERS:
+        return [(at, value, "integer", value) for at, value in enumerate(values)]
+    return [(at, value, _NUMBERS[value.__class__], value) for at, value in enumerate(values)]
+
+
+def _members(members: dict[str, msgspec.Raw], text: str) -> list[Child] | None:
+    """The children of the object that the text is, None where a label may be there twice."""
+    inside = [str(raw, "utf-8") for raw in members.values()]
+    # A label that is there twice is in the dict once.
+    if len(inside) + sum([child.count(":") for child in inside]) != text.count(":"):
+        return None
+    return [(key, *_child(raw)) for key, raw in zip(members, inside, strict=True)]
+
+
+_TEXTS, _INTEGERS = {str}, {int}
+_NUMBERS: dict[type, str] = {int: "integer", float: "real"}
 _ITEMS = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _WORDS: dict[str, tuple[Any, str, Any]] = {
