@@ -205,6 +205,8 @@ def cut(keys: Sequence[Key], low: int, high: int, pick: Pick | None) -> list[Any
     looked at."""
     if keys.__class__ is PackedKeys:
         columns = keys.columns if pick is None else pick(keys.columns)
+        if high - low == 1 and high <= len(keys):
+            return [tuple([column[low] for column in columns])]
         return [*zip(*[column[low:high] for column in columns])]  # noqa: B905  (as long as each other)
     found: Any = keys[low:high]
     return found if pick is None else [*map(pick, found)]
