@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from btree.added import without_column
 from btree.build import build, build_rows
-from btree.codec import KEY_COLUMN, KeyForm, note_gone
+from btree.codec import KEY_COLUMN, note_gone
 from btree.column_pages import OpenPage, joined, open_pages
 from btree.columns import parts_of
 from btree.edit import run_end
@@ -36,7 +36,14 @@ from btree.node import Node
 from btree.order import search_left, search_right
 from btree.protocols import Key, RowColumns, Value
 from btree.rewrite_entries import rewrite_entries
-from btree.rewritten_leaf import GONE_SHARE, Numbers, RewrittenLeaf, numbers_of, others_of
+from btree.rewritten_leaf import (
+    GONE_SHARE,
+    Numbers,
+    RewrittenLeaf,
+    consecutive_keys,
+    numbers_of,
+    others_of,
+)
 from btree.rewritten_pages import RewrittenPages
 
 if TYPE_CHECKING:
@@ -54,22 +61,6 @@ _LONG_LEAVES_AT_ONCE = 8
 
 _Values = dict[int, Sequence[Value]]
 """New values of a leaf's chosen rows, by column."""
-
-
-def _consecutive(leaves: Sequence[RewrittenLeaf]) -> range | None:
-    """The keys of leaves of consecutive row ids that follow each other; None if there are gaps."""
-    first = end = None
-    for leaf in leaves:
-        opened = leaf.opened
-        if opened is None or opened.key_form is not KeyForm.CONSECUTIVE or opened.gone:
-            return None
-        start: int = opened.key_part
-        if first is None or end is None:
-            first = start
-        elif start != end:
-            return None
-        end = start + opened.rows
-    return None if first is None or end is None else range(first, end)
 
 
 def runs_of(
@@ -148,7 +139,7 @@ class Batch:
 
     def _all(self, column: int) -> Sequence[Value]:
         if column == KEY_COLUMN:
-            keys = _consecutive(self._leaves)
+            keys = consecutive_keys(self._leaves)
             if keys is not None:
                 return keys
         found: list[Value] = []
@@ -329,6 +320,7 @@ class Rewrite:
         self._written = RewrittenPages(tree, transaction)
         self._by_page: bool | None = None  # not known yet
         self._leaves = self._rows = 0
+        self._share = 1.0  # of what is gone through, so much has been
         self._waiting: list[tuple[RewrittenLeaf, _Values | None]] = []
         # What is changed as nodes in the end.
         self._few: list[tuple[list[Key], _Values | None]] = []
@@ -362,6 +354,7 @@ class Rewrite:
         at_once, most = _LEAVES_AT_FIRST, _LEAVES_AT_ONCE
         if tree.large:  # each may have a megabyte of what the caller wants to know
             at_once = most = 1 if may_be_long(tree.large, columns) else _LONG_LEAVES_AT_ONCE
+        seen, count = 0, tree.estimate(start, stop)
         for branch, slots, low, high in parts_of(tree, root, start, stop):
             slot = slots.start
             while slot < slots.stop:
@@ -373,6 +366,8 @@ class Rewrite:
                 first, last = slot == slots.start, end == slots.stop
                 if (first and low is not None) or (last and high is not None):
                     batch.cut(low, high)
+                seen += batch.count
+                self._share = min(seen / max(count, 1), 1.0)
                 if batch.count:
                     yield batch
                 slot = end
@@ -389,9 +384,12 @@ class Rewrite:
                 yield batch
             return
         at_once = _LONG_LEAVES_AT_ONCE if tree.large else _LEAVES_AT_ONCE
+        seen = 0
         for branch, slots, runs in runs_of(tree, root, keys, 0, len(keys)):
             for at in range(0, len(slots), at_once):
                 end = at + at_once
+                seen += sum(map(len, runs[at:end]))
+                self._share = seen / len(keys)
                 batch = Batch(self, self._opened(tree, branch, slots[at:end], ()), ())
                 batch.choose_keys(runs[at:end], known)
                 if batch.count:
@@ -478,7 +476,9 @@ class Rewrite:
         if self._by_page is None:
             self._leaves += sum([leaf.opened is not None for leaf, _, _ in chosen])
             self._rows += chosen[-1][2]
-            self._by_page = self._written.is_worth(self._leaves, self._rows, keeps_rows=keeps_rows)
+            self._by_page = self._written.is_worth(
+                self._leaves, self._rows, share=self._share, keeps_rows=keeps_rows
+            )
             if self._by_page is not None:
                 self._decided()
         return self._by_page is True

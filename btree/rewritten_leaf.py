@@ -312,6 +312,22 @@ def _compressed(column: bytes, mask: bytearray) -> bytes:
     return bytes(column[:1]) + packer(len(values), fixed[0])(*values)
 
 
+def consecutive_keys(leaves: Sequence[RewrittenLeaf]) -> range | None:
+    """The keys of leaves of consecutive row ids that follow each other; None if there are gaps."""
+    first = end = None
+    for leaf in leaves:
+        opened = leaf.opened
+        if opened is None or opened.key_form is not KeyForm.CONSECUTIVE or opened.gone:
+            return None
+        start: int = opened.key_part
+        if first is None or end is None:
+            first = start
+        elif start != end:
+            return None
+        end = start + opened.rows
+    return None if first is None or end is None else range(first, end)
+
+
 def without(values: list[Value], slots: Sequence[int]) -> list[Value]:
     """The values but for those in some slots, ascending."""
     left = values.copy()

@@ -35,8 +35,9 @@ LONG_ROWS_MIN = 8
 """The same of rows with long values, which stand in redo and not in their leaves."""
 
 SPARSE = 32
-"""With fewer rows changed than one in so many of their leaves, pages are written only the first time: nodes
-take time to be made, but from then on such changes cost their redo, where pages fill the file each time."""
+"""With fewer rows changed than one in so many of their leaves, pages are written only the first time, or where there is no
+room for all of their nodes: these take time to be made, but from then on such changes cost their redo, where pages fill
+the file each time.  Nodes without room would be written as well, and made again the next time."""
 
 
 class RewrittenPages:
@@ -53,9 +54,12 @@ class RewrittenPages:
         self._waiting: list[tuple[Node, Place, bytes | bytearray]] = []
         self._in_place: list[tuple[Node, RewrittenLeaf, int, bytes]] = []
 
-    def is_worth(self, leaves: int, rows: int, *, keeps_rows: bool = False) -> bool | None:
+    def is_worth(
+        self, leaves: int, rows: int, *, share: float = 1.0, keeps_rows: bool = False
+    ) -> bool | None:
         """Whether pages are written for changes of so many rows in so many leaves; None as long as these are
-        too few to say so.  If they are, there is no redo from then on.  `keeps_rows`: redo has the rows."""
+        too few to say so.  If they are, there is no redo from then on.  `share`: of the rows that are gone through they
+        were found in so many.  `keeps_rows`: redo has the rows."""
         tree, known = self._tree, self._transaction.store.cache.rewritten
         if keeps_rows and tree.large and rows >= LONG_ROWS_MIN:
             self._transaction.give_up_redo()
@@ -65,12 +69,22 @@ class RewrittenPages:
         if leaves < LEAVES_MIN or not (dense or rows >= ROWS_MIN):
             return None
         if not dense:
-            if tree.id in known:
+            if tree.id in known and self._has_room(leaves / share):
                 return False
             known.add(tree.id)
         self._transaction.give_up_redo()
         tree.note_rewritten(0)
         return True
+
+    def _has_room(self, leaves: float) -> bool:
+        """Whether a transaction may hold the nodes of so many more leaves."""
+        tree, transaction = self._tree, self._transaction
+        if tree.id not in transaction.store.cache.entry_bytes:
+            leaf = tree.root
+            while leaf.children is not None:
+                leaf = tree.scanned_child(leaf, 0)
+            transaction.measure(tree, leaf)
+        return leaves * tree.leaf_limit * transaction.entry_bytes(tree) <= transaction.room_bytes()
 
     def locations(self, children: Sequence[Any], pages: Sequence[int]) -> list[int]:
         """`location` of some children."""

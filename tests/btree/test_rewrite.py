@@ -288,6 +288,38 @@ def test_sparse_changes_go_to_pages_once_and_are_redo_from_then_on(tmp_path: Pat
     store.close()
 
 
+def test_sparse_changes_whose_nodes_would_have_no_room_go_to_pages_every_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, tree_id, rows = _store(tmp_path / "a.kvsh", 250_000)
+    store.close()
+    small = open_store(str(tmp_path / "a.kvsh"), durability="off", cache_bytes=8 << 20)
+    assert isinstance(small, DiskStore)
+    by_page = counted_puts(monkeypatch, Rewrite)
+    for _ in range(3):
+        writing = small.begin(write=True)
+        _some_changed(writing.tree(tree_id), rows, 100)
+        writing.commit()
+        assert small.pending_commits() == 0
+    assert len(by_page) > 2500
+    assert all(by_page)
+    # A scan finds them one after the other; keys are looked up in their leaves alone.
+    for _ in range(2):
+        by_page.clear()
+        writing = small.begin(write=True)
+        rewrite = writing.tree(tree_id).rewrite()
+        keys = list(rows)[::100]
+        for batch in rewrite.rows(keys):
+            new = [rows[key][1] + 1 for key in batch.values(-1)]
+            batch.set({1: new}, {1: {float}})
+        rewrite.finish()
+        rows.update({key: (rows[key][0], rows[key][1] + 1, rows[key][2]) for key in keys})
+        writing.commit()
+        assert len(by_page) > 900
+    _same(small.begin(), tree_id, rows)
+    small.close()
+
+
 @pytest.mark.parametrize("gone", [[], [3, 3], [4, 2], [-1], [8], [1 << 63]])
 def test_deleted_slots_that_make_no_sense_are_corruption(gone: list[int]) -> None:
     columns = [encode_column(list(range(8))), encode_column(["a"] * 8)]
