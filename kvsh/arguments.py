@@ -184,7 +184,8 @@ class Arguments:
             return None
         if not word.text.isdecimal():
             raise UsageError(
-                f"{option} needs a number, not {word.text!r}", self.column_of_option(option)
+                f"{option} needs a whole number from 0 on, not {word.text!r}",
+                self.column_of_option(option),
             )
         return int(word.text)
 

@@ -148,10 +148,11 @@ class Config:
 
 
 def setting(name: str) -> Setting:
-    """The setting of that name (`-` counts as `_`).  Raises SettingError with the nearest name."""
+    """The setting of that name (`-` counts as `_`).  Raises SettingError with the nearest name, or all of them."""
     found = SETTINGS.get(name.replace("-", "_").lower())
     if found is None:
-        raise SettingError(f"no such setting: {name}{nearest(name, SETTINGS)}")
+        meant = nearest(name, SETTINGS) or f"; there are {', '.join(SETTINGS)}"
+        raise SettingError(f"no such setting: {name}{meant}")
     return found
 
 

@@ -58,7 +58,7 @@ def execute(environment: Environment, text: str, start: int) -> tuple[int, int]:
     if environment.interactive:  # a person is told of each key that is not there, in its place
         for place, key in run.missing:
             _write(environment, run.given[at:place])
-            environment.say(absent(key))
+            environment.say(absent(environment, key))
             at = place
     _write(environment, run.given[at:])
     environment.unfulfilled = environment.unfulfilled or run.missed

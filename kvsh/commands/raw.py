@@ -16,16 +16,28 @@ if TYPE_CHECKING:
     from kvsh.output import Row
 
 INT_MIN, INT_MAX = -(1 << 63), (1 << 63) - 1
+SELECTION, DELETION = "SELECT * FROM", "DELETE FROM"
+"""What does to a table's rows what `get` and `delete` do to a key."""
 
 
-def _missing(word: Word) -> Unfulfilled:
+def _missing(environment: Environment, word: Word, meant: str = "") -> Unfulfilled:
     """Nothing is printed, the status is 1; a person at a terminal is told."""
-    return Unfulfilled(absent(word.bytes))
+    return Unfulfilled(absent(environment, word.bytes, meant) if environment.interactive else "")
 
 
-def absent(key: bytes) -> str:
-    """What a person is told of a key that is not there."""
-    return f"no such key: {shown(key)}"
+def absent(environment: Environment, key: bytes, meant: str = "") -> str:
+    """What a person is told of a key that is not there; `meant`: the beginning of the statement that does the same to
+    all rows of a table, if it is a table's name."""
+    told = f"no such key: {shown(key)}"
+    if meant:
+        from kvsh.complete.names import quoted_name
+
+        name = key.decode("utf-8", "surrogateescape")
+        schema = environment.session.schema
+        view = schema.find_view(name) if meant == SELECTION else None
+        if schema.find_table(name) is not None or view is not None:
+            return f"{told}; the table's rows: {meant} {quoted_name(name)};"
+    return told
 
 
 def put(environment: Environment, arguments: Arguments) -> None:
@@ -70,7 +82,7 @@ def get(environment: Environment, arguments: Arguments) -> None:
     with environment.reading() as transaction:
         value = KeySpace(transaction).get(arguments.words[0].bytes)
     if value is None:
-        raise _missing(arguments.words[0])
+        raise _missing(environment, arguments.words[0], SELECTION)
     if environment.target.is_terminal:
         environment.write(shown(value) + "\n")
     else:
@@ -101,7 +113,7 @@ def delete(environment: Environment, arguments: Arguments) -> None:
         missing = [word for word in arguments.words if not space.delete(word.bytes)]
     if environment.interactive:
         for word in missing:
-            environment.say(absent(word.bytes))
+            environment.say(absent(environment, word.bytes, DELETION))
 
 
 def _delete_prefix(environment: Environment, prefix: bytes) -> None:
@@ -230,7 +242,7 @@ def expire(environment: Environment, arguments: Arguments) -> None:
     moment = _moment(arguments.words[1].text, arguments.column_of(1))
     with environment.writing() as transaction:
         if not KeySpace(transaction).expire(arguments.words[0].bytes, moment):
-            raise _missing(arguments.words[0])
+            raise _missing(environment, arguments.words[0])
 
 
 def ttl(environment: Environment, arguments: Arguments) -> None:
@@ -238,7 +250,7 @@ def ttl(environment: Environment, arguments: Arguments) -> None:
     with environment.reading() as transaction:
         space = KeySpace(transaction)
         if not space.exists(key):
-            raise _missing(arguments.words[0])
+            raise _missing(environment, arguments.words[0])
         remaining = space.ttl(key)
     environment.write("-1\n" if remaining is None else f"{-(-remaining // 1000)}\n")
 
@@ -248,7 +260,7 @@ def persist(environment: Environment, arguments: Arguments) -> None:
     with environment.writing() as transaction:
         space = KeySpace(transaction)
         if not space.exists(key):
-            raise _missing(arguments.words[0])
+            raise _missing(environment, arguments.words[0])
         space.persist(key)
 
 

@@ -65,7 +65,7 @@ def watch(environment: Environment, arguments: Arguments) -> None:
     if statement.startswith("--times "):
         number, statement = _head(statement.removeprefix("--times ").strip())
         if not number.isdecimal():
-            raise UsageError(f"--times needs a number, not {number!r}")
+            raise UsageError(f"--times needs a whole number from 0 on, not {number!r}")
         times = int(number)
     shift = arguments.start + arguments.rest.rindex(statement) if statement else 0
     statement = statement or environment.last_statement

@@ -317,6 +317,41 @@ def test_delete_without_from_deletes_no_keys(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("delete track", "no such key: track; the table's rows: DELETE FROM track;"),
+        ("get track", "no such key: track; the table's rows: SELECT * FROM track;"),
+        ("get cheap", "no such key: cheap; the table's rows: SELECT * FROM cheap;"),
+        ('delete "odd name"', 'no such key: odd name; the table\'s rows: DELETE FROM "odd name";'),
+        ("delete nothing", "no such key: nothing"),
+        ("delete cheap", "no such key: cheap"),
+        ("ttl track", "no such key: track"),
+    ],
+)
+def test_a_key_that_is_not_there_but_a_table_is_hinted_at_the_table(
+    shell: Shell, typed: str, meant: str
+) -> None:
+    """Who typed `delete track` was told of a key and left to guess that raw keys were asked."""
+    shell('CREATE TABLE "odd name" (a);')
+    shell.environment.interactive = True
+    assert shell.error(typed) == f"{meant}\n"
+    shell.environment.interactive = False
+    assert shell.error(typed) == ""
+    assert shell.environment.unfulfilled is (not typed.startswith("delete"))
+
+
+def test_a_negative_limit_is_told_what_may_stand_there(shell: Shell) -> None:
+    """It was told that -1 is no number."""
+    told = "needs a whole number from 0 on, not '-1'"
+    assert f"--limit {told}" in shell.error("scan --limit -1")
+    assert f"--times {told}" in shell.error(".watch 1s --times -1 SELECT 1;")
+
+
+def test_an_unknown_setting_is_told_which_there_are(shell: Shell) -> None:
+    assert "no such setting: nope; there are theme, keys, mode," in shell.error(".config nope")
+
+
+@pytest.mark.parametrize(
     ("typed", "wrong"),
     [
         ("scan --limit many", "many"),

@@ -72,7 +72,7 @@ def test_headers_with_the_mode(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        (".mode box --wrap x", "--wrap needs a number, not 'x'"),
+        (".mode box --wrap x", "--wrap needs a whole number from 0 on, not 'x'"),
         (".mode box --wordwrap off", "--wordwrap on is all there is"),
         (".mode box --zz", "unknown option: --zz"),
         (".mode --wrap 3 nonsense", "no such mode: nonsense"),
