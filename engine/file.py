@@ -122,17 +122,57 @@ _NO_LINKS = (errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOSYS, errno.EM
 again by what is tried then."""
 
 
-class OsFile:
+class _Opened:
+    """What `os.open` opens: closed at the end of a `with`, or when the last reference to it goes.
+
+    Ctrl-C may come behind any call.  So what comes of the two that matter is kept in one step with them: a loop lets nothing in
+    between a call of its iterator's and its variable.  A descriptor that nobody knows would stay open, with the file's
+    lock, and one that is closed twice may be another file's by then."""
+
+    _fd = -1  # none, or closed
+
+    def __init__(self, path: str, flags: int, mode: int = 0o777) -> None:
+        for self._fd in map(os.open, (path,), (flags | os.O_CLOEXEC,), (mode,)):
+            pass
+
+    def close(self) -> None:
+        """Closing twice is harmless."""
+        if self._fd < 0:
+            return
+        closing = (self._fd,)
+        try:
+            for _, self._fd in zip(map(os.close, closing), (-1,), strict=True):
+                pass
+        except OSError:
+            self._fd = -1  # it is closed nevertheless
+            raise
+
+    def __enter__(self) -> int:
+        return self._fd
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class OsFile(_Opened):
     """A file of the operating system."""
 
     _writes_synced: bool | None = None  # not looked yet
-    _fd = -1  # none, or closed
+    _map: mmap.mmap | None = None
+    _view: memoryview | None = None
 
-    def __init__(self, descriptor: int, *, readonly: bool) -> None:
-        self._fd = descriptor
+    def __init__(self, path: str, *, readonly: bool) -> None:
+        """NotADatabaseError if that is no regular file."""
         self._readonly = readonly
-        self._map: mmap.mmap | None = None
-        self._view: memoryview | None = None
+        # O_NONBLOCK: opening a FIFO that nobody writes to must not hang before it is refused.
+        super().__init__(path, (os.O_RDONLY if readonly else os.O_RDWR) | os.O_NONBLOCK)
+        mode = os.fstat(self._fd).st_mode
+        if not stat.S_ISREG(mode):
+            raise NotADatabaseError(f"{path}: is {_what(mode)}, not a database file")
+        os.set_blocking(self._fd, True)
 
     def read(self, length: int, offset: int) -> bytes:
         data = os.pread(self._fd, length, offset)
@@ -254,8 +294,6 @@ class OsFile:
         return self._view  # type: ignore[return-value]
 
     def close(self) -> None:
-        if self._fd < 0:
-            return
         if self._view is not None:
             self._view.release()
             self._view = None
@@ -263,11 +301,7 @@ class OsFile:
             with contextlib.suppress(BufferError):  # a reader still looks; the collector closes it
                 self._map.close()
             self._map = None
-        os.close(self._fd)
-        self._fd = -1
-
-    def __del__(self) -> None:
-        self.close()
+        super().close()
 
 
 class OsFileSystem:
@@ -277,15 +311,7 @@ class OsFileSystem:
         return os.path.realpath(path)
 
     def open(self, path: str, *, readonly: bool) -> OsFile:
-        flags = os.O_CLOEXEC | (os.O_RDONLY if readonly else os.O_RDWR)
-        # O_NONBLOCK: opening a FIFO that nobody writes to must not hang before it is refused.
-        descriptor = os.open(path, flags | os.O_NONBLOCK)
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            os.close(descriptor)
-            raise NotADatabaseError(f"{path}: is {_what(mode)}, not a database file")
-        os.set_blocking(descriptor, True)
-        return OsFile(descriptor, readonly=readonly)
+        return OsFile(path, readonly=readonly)
 
     def create(self, path: str, content: bytes, *, replace: bool, like: str | None = None) -> None:
         model = path if replace else like
@@ -333,21 +359,21 @@ def _create_unnamed(path: str, content: bytes, like: os.stat_result | None) -> b
         return False
     directory = os.path.dirname(os.path.abspath(path))
     try:
-        descriptor = os.open(directory, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, _mode(like))
+        unnamed = _Opened(directory, os.O_RDWR | os.O_TMPFILE, _mode(like))
     except OSError as error:
         if error.errno in _NO_UNNAMED_FILES:
             return False
         raise
-    try:
-        _fill(descriptor, content, like)
-        # With a directory's descriptor Python calls linkat, which can follow the symbolic link.
-        os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=descriptor, follow_symlinks=True)
-    except OSError as error:
-        if error.errno in (*_NO_LINKS, errno.ENOENT, errno.EXDEV, errno.EINVAL):
-            return False  # there is no /proc, or it is not to be followed
-        raise
-    finally:
-        os.close(descriptor)
+    with unnamed as descriptor:
+        try:
+            _fill(descriptor, content, like)
+            # With a directory's descriptor Python calls linkat, which can follow the symbolic link.
+            link = f"/proc/self/fd/{descriptor}"
+            os.link(link, path, src_dir_fd=descriptor, follow_symlinks=True)
+        except OSError as error:
+            if error.errno in (*_NO_LINKS, errno.ENOENT, errno.EXDEV, errno.EINVAL):
+                return False  # there is no /proc, or it is not to be followed
+            raise
     return True
 
 
@@ -355,13 +381,9 @@ def _create_by_name(
     path: str, content: bytes, like: os.stat_result | None, *, replace: bool
 ) -> None:
     temporary = temporary_name(path, "new")
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    descriptor = os.open(temporary, flags, _mode(like))
     try:
-        try:
+        with _Opened(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, _mode(like)) as descriptor:
             _fill(descriptor, content, like)
-        finally:
-            os.close(descriptor)
         if replace:
             os.rename(temporary, path)
         else:
@@ -381,9 +403,7 @@ def _rename_to_new(temporary: str, path: str, like: os.stat_result | None) -> No
 
     An empty file takes the name first.  It is a database that is yet to be made, which whoever else finds it replaces
     under its lock, as is done here."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    descriptor = os.open(path, flags, _mode(like))
-    try:
+    with _Opened(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, _mode(like)) as descriptor:
         try:
             fcntl.flock(descriptor, _TRY_EXCLUSIVE)
         except BlockingIOError as error:
@@ -391,8 +411,6 @@ def _rename_to_new(temporary: str, path: str, like: os.stat_result | None) -> No
         if not os.path.samestat(os.fstat(descriptor), os.stat(path)):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
         os.rename(temporary, path)
-    finally:
-        os.close(descriptor)
 
 
 def _mode(like: os.stat_result | None) -> int:
@@ -415,17 +433,16 @@ def _fill(descriptor: int, content: bytes, like: os.stat_result | None) -> None:
 def sync_directory(path: str) -> None:
     """Sync the directory that holds `path` (fact 1).  Only EINVAL and ENOTSUP are no errors."""
     try:
-        descriptor = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY | os.O_CLOEXEC)
+        opened = _Opened(os.path.dirname(os.path.abspath(path)), os.O_RDONLY)
     except PermissionError:
         os.sync()  # of a directory that may be gone through and not be listed; Linux waits for its end
         return
-    try:
-        _sync_all(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(descriptor)
+    with opened as directory:
+        try:
+            _sync_all(directory)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+                raise
 
 
 def _sync_all(descriptor: int) -> None:
