@@ -51,8 +51,8 @@ def run(environment: Environment) -> int:
     if config["banner"]:
         environment.say(_banner(environment))
     with ExitStack() as unready:
-        source, remember = _source(environment, config, catalog, lambda: shell.warm_up(), unready)
-        shell = Shell(environment, source, catalog, remember=remember)
+        source, on_read = _source(environment, config, catalog, lambda: shell.warm_up(), unready)
+        shell = Shell(environment, source, catalog, on_read=on_read)
         upkeep = Upkeep()
         environment.on_idle = lambda: upkeep.consider(environment.store)
         if isinstance(source, PlainEditor):
@@ -173,8 +173,8 @@ def _source(
     catalog: LiveCatalog,
     on_painted: Callable[[], None],
     unready: ExitStack,
-) -> tuple[LineSource, Callable[[str], None]]:
-    """The line editor and what remembers statements; plain lines on a dumb terminal.
+) -> tuple[LineSource, Callable[[], None]]:
+    """The line editor, and what to do when it has read; plain lines on a dumb terminal.
 
     `unready` is left as the editor begins to read: until then its prompt is shown, and keys are kept."""
     if os.environ.get("TERM", "") in ("dumb", "unknown", ""):
@@ -184,14 +184,18 @@ def _source(
             source=sys.stdin,
             output=sys.stdout,
         )
-        return editor, lambda text: None
+        return editor, lambda: None
     unready.enter_context(_foreshown(environment, config))
     from kvsh.repl.editor import Editor, Surroundings
     from kvsh.repl.history import StatementHistory
 
-    history = StatementHistory(
-        history_path(), config["history_size"], lambda text: environment.say(f"warning: {text}")
-    )
+    complaints: list[str] = []  # told behind what is read: until then the screen is the editor's
+    history = StatementHistory(history_path(), config["history_size"], complaints.append)
+
+    def complain() -> None:
+        while complaints:
+            environment.say(f"warning: {complaints.pop(0)}")
+
     completer = Completer(
         catalog, command_specs(), _hints(config), is_command, config["keyword_case"]
     )
@@ -205,7 +209,7 @@ def _source(
         depth=colour_depth(sys.stdout),
         unicode=environment.unicode,
     )
-    return interactive, lambda text: None
+    return interactive, complain
 
 
 @contextmanager

@@ -65,12 +65,12 @@ class Shell:
         source: LineSource,
         catalog: LiveCatalog,
         *,
-        remember: Callable[[str], None],
+        on_read: Callable[[], None],
     ) -> None:
         self.host = host
         self.source = source
         self.catalog = catalog
-        self._remember = remember
+        self._on_read = on_read
         self._warming: threading.Thread | None = None
 
     def run(self) -> int:
@@ -85,6 +85,7 @@ class Shell:
                 if self.may_leave():
                     return 0
                 continue
+            self._on_read()
             self.execute(text)
             if self.host.leave_status is not None:
                 if self.may_leave():
@@ -95,7 +96,6 @@ class Shell:
         """Run one input; Ctrl-C cancels what runs, and nothing but `.quit` ends the shell."""
         if not text.strip():
             return
-        self._remember(text)
         with self.running():
             self.host.execute(text)
 

@@ -57,6 +57,16 @@ def test_a_statement_over_several_lines_and_its_result_in_a_box(terminal: Termin
     assert {width_of(line) for line in box} == {width_of(box[0])}
 
 
+def test_a_history_that_cant_be_kept_is_told_behind_the_statement(database: Path) -> None:
+    """The warning was written into the line that the editor was painting."""
+    with shell(database, KVSH_HISTORY="/dev/null/history") as terminal:
+        terminal.send("SELECT 40 + 2;\r")
+        terminal.wait_for("^└")
+        told = [line for line in terminal.lines if line][1:3]
+        assert told[0] == "music.db> SELECT 40 + 2;"
+        assert told[1].startswith("warning: no history is kept: /dev/null")
+
+
 def test_a_file_that_is_read_is_timed_as_a_whole_unless_each_statement_is_asked_for(
     terminal: Terminal, tmp_path: Path
 ) -> None:
