@@ -26,7 +26,7 @@ from sql.dml.target import (
 )
 from sql.dml.triggers import AT_ONCE_MIN, fire_for_all
 from sql.dml.undo import NOTED_ROWS, Undo, guarded, not_noted
-from sql.dml.unique_keys import UniqueKey, index_run, unique_key
+from sql.dml.unique_keys import UniqueKey, key_run, unique_key
 from sql.result import WriteOutcome
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class DeletePlan(QueriedPlan):
             return
         found = unique_key(self.query, records)
         if found is None and not self.target.triggers.any and not (starts and self.returning):
-            found = index_run(self.query, records)
+            found = key_run(self.query, records)
         if found is None:
             return
         from sql.dml.keyed import keyed_delete
@@ -146,11 +146,12 @@ class DeletePlan(QueriedPlan):
         self.take_short_way(one, programs)
         if self._one is None or noted or not self.plain or self.returning is not None:
             return
-        if found.is_unique and found.is_all and found.is_given:
+        if found.is_all and found.is_given:
             from sql.dml.keyed_many import deletes_by_key
 
             self._by_keys = found, deletes_by_key(records, found)
-            self.sets_at_once = SETS_AT_ONCE
+            if found.is_unique:
+                self.sets_at_once = SETS_AT_ONCE
 
     def _remove_with_children(self, ctx: Context, key: Any, row: Row) -> int | None:
         cascade = self._children(ctx)

@@ -59,7 +59,9 @@ def updates_by_key(
     def update(ctx: Context, sets: dict[Any, Row]) -> WriteOutcome | None:
         if not unique.fits(sets.values()):
             return None
-        meant = _rows_meant(ctx, unique, sets)
+        meant = unique.meant(ctx, sets)
+        if meant is None:
+            return None
         if by_page and _are_many(ctx, records, meant):
 
             def make(batch: ColumnBatch) -> list[Sequence[Any]]:
@@ -140,7 +142,9 @@ def deletes_by_key(records: TableRecords, unique: UniqueKey) -> ManyRows:
     def delete(ctx: Context, sets: dict[Any, Row]) -> WriteOutcome | None:
         if not unique.fits(sets.values()):
             return None
-        meant = _rows_meant(ctx, unique, sets)
+        meant = unique.meant(ctx, sets)
+        if meant is None:
+            return None
         if by_page and _are_many(ctx, records, meant):
             return delete_keys(ctx, list(meant), records)
         tree, keys = ctx.transaction.tree(tree_id), list(meant)
@@ -156,19 +160,6 @@ def deletes_by_key(records: TableRecords, unique: UniqueKey) -> ManyRows:
         return WriteOutcome(tree.delete_many(keys))
 
     return delete
-
-
-def _rows_meant(ctx: Context, unique: UniqueKey, sets: dict[Any, Row]) -> dict[Any, Row]:
-    """The sets of parameters by the keys of the rows that they mean, which ascend."""
-    wanted = list(sets)
-    sort_entries(wanted)
-    keys = unique.tree_keys(ctx, wanted)
-    if unique.index is None:
-        return {key: sets[key] for key in keys}
-    by_key = {key: sets[value] for key, value in zip(keys, wanted, strict=True) if key is not None}
-    found = list(by_key)
-    sort_entries(found)
-    return {key: by_key[key] for key in found}
 
 
 def run_by_key(

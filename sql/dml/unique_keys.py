@@ -2,7 +2,7 @@
 
 The constraint may be a table's rowid, the key of a WITHOUT ROWID table, or a unique index: a PRIMARY KEY that is a text,
 say.  A value is looked up as it was bound where it is of a class that the comparison leaves alone; any other
-needs a closer look.
+needs a closer look.  So are the rows of an index's entries, or of a WITHOUT ROWID table, whose keys begin with such values.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from sql.collations import folding
+from sql.dml.entry_sorting import sort_entries
 from sql.dml.programs import value_number
 from sql.expressions import ROWID, Affinity, ColumnRef, Compare, Expression, Literal
 from sql.plan import Select, TableRelation
@@ -42,7 +43,11 @@ Operand = int | Literal
 """What a column is compared with: the parameter of a number, or a literal."""
 
 RUN_MAX = 64
-"""Rows that an index finds which are changed one by one: more are better changed in bulk."""
+"""Rows that an index finds which are changed one by one: more are better changed in bulk.  Of many sets of parameters so many are
+meant by each at most that all are changed together."""
+
+_LOOKED_UP = 256
+"""Sets of parameters whose rows are looked up at once, before these are counted."""
 
 
 class UniqueKey:
@@ -68,6 +73,7 @@ class UniqueKey:
         self.index = index
         self.is_all = is_all
         self._without_rowid = records.table.without_rowid
+        self._tree_id = records.table.tree_id if index is None else index.tree_id
         self.places = frozenset([place for place, _, _ in columns])
         self.allowed: list[tuple[int, frozenset[type]]] = []
         self.is_given = True
@@ -125,6 +131,19 @@ class UniqueKey:
         found = ctx.transaction.tree(index.tree_id).prefixed_many(wanted)
         return [index.row_key(keys[0]) if keys else None for keys in found]
 
+    def meant(self, ctx: Context, sets: dict[Any, Row]) -> dict[Any, Row] | None:
+        """Sets of parameters by the keys of the rows that they mean, which ascend, of sets by what they look up; None if the
+        rows are too many to be held."""
+        wanted = list(sets)
+        sort_entries(wanted)
+        keys = self.tree_keys(ctx, wanted)
+        if self.index is None:
+            return {key: sets[key] for key in keys}
+        by_key = {
+            key: sets[value] for key, value in zip(keys, wanted, strict=True) if key is not None
+        }
+        return _ascending(by_key)
+
     def lines(self, key: str, none: str, code: RowCode) -> list[str]:
         """Python that sets `key` to the key of the row; `none` is what is returned if there is none."""
         looks, source = self._looks(code)
@@ -132,7 +151,7 @@ class UniqueKey:
             return [*looks, f"{key} = {source}"]
         return [
             *looks,
-            f"met_ = txn.entry_with({self.index.tree_id}, {source})",
+            f"met_ = txn.entry_with({self._tree_id}, {source})",
             f"if not met_: return None if met_ is None else {none}",
             f"{key} = met_{self._tail if self._without_rowid else '[-1]'}",
         ]
@@ -151,25 +170,49 @@ class UniqueKey:
         return f"[{self.index.parts}:]"
 
 
-class IndexRun(UniqueKey):
-    """The parameters that say which entries of an index mean the rows: those that begin so."""
+class KeyRun(UniqueKey):
+    """The parameters that say which entries of an index, or which rows of a WITHOUT ROWID table, are meant: those whose keys
+    begin so."""
 
     is_unique = False
 
+    def meant(self, ctx: Context, sets: dict[Any, Row]) -> dict[Any, Row] | None:
+        """As `UniqueKey.meant`."""
+        index = self.index
+        tree = ctx.transaction.tree(self._tree_id)
+        wanted = list(sets)
+        sort_entries(wanted)
+        by_key: dict[Any, Row] = {}
+        for start in range(0, len(wanted), _LOOKED_UP):
+            some = wanted[start : start + _LOOKED_UP]
+            for value, keys in zip(some, tree.prefixed_many(some), strict=True):
+                if keys:
+                    found = keys if index is None else map(index.row_key, keys)
+                    by_key.update(dict.fromkeys(found, sets[value]))
+            if len(by_key) > RUN_MAX * max(len(sets), _LOOKED_UP):
+                return None
+        return by_key if index is None else _ascending(by_key)
+
     def lines(self, key: str, none: str, code: RowCode) -> list[str]:
         """Python that begins a loop over the keys, if they are few; it goes on with a deeper indentation."""
-        assert self.index is not None
         looks, source = self._looks(code)
+        has_tail = self.index is not None and self._without_rowid
         look_up = "prefixed" if self._without_rowid else "last_parts"
         return [
             *looks,
-            f"found_ = txn.tree({self.index.tree_id}).{look_up}({source})",
+            f"found_ = txn.tree({self._tree_id}).{look_up}({source})",
             "if found_ is None: return None",
             f"if not found_: return {none}",
             f"if len(found_) > {RUN_MAX}: return None",
             f"for {key} in found_:",
-            *([f"    {key} = {key}{self._tail}"] if self._without_rowid else []),
+            *([f"    {key} = {key}{self._tail}"] if has_tail else []),
         ]
+
+
+def _ascending(by_key: dict[Any, Row]) -> dict[Any, Row]:
+    found = list(by_key)
+    sort_entries(found)
+    return {key: by_key[key] for key in found}
 
 
 def unique_key(query: CompiledQuery, records: TableRecords) -> UniqueKey | None:
@@ -206,9 +249,9 @@ def _unique_key(query: CompiledQuery, records: TableRecords) -> UniqueKey | None
     return None
 
 
-def index_run(query: CompiledQuery, records: TableRecords) -> IndexRun | None:
-    """What the scan of a statement compares with parameters or literals, if an index finds the rows by that: the one that
-    the planner chose."""
+def key_run(query: CompiledQuery, records: TableRecords) -> KeyRun | None:
+    """What the scan of a statement compares with parameters or literals, if an index finds the rows by that, or the key of
+    their WITHOUT ROWID table: the one that the planner chose."""
     block = query.block
     if not isinstance(block, Select) or block.limit is not None or block.order:
         return None
@@ -218,16 +261,22 @@ def index_run(query: CompiledQuery, records: TableRecords) -> IndexRun | None:
     access = query.access()
     if not isinstance(access, KeyRange) or (access.low, access.high, access.prefix) != (None,) * 3:
         return None
-    for index in records.indexes:
-        if index.tree_id == access.path.tree_id:
-            columns = _columns(_parts(index)[: len(access.equal)], compared)
-            if columns:
-                is_all = is_all and len(columns) == len(compared) and index.condition is None
-                try:
-                    return IndexRun(records, index, columns, is_all=is_all)
-                except ValueError:
-                    return None
-    return None
+    tree_id, table = access.path.tree_id, records.table
+    index = next((index for index in records.indexes if index.tree_id == tree_id), None)
+    if index is not None:
+        parts = _parts(index)
+        is_all = is_all and index.condition is None
+    elif table.without_rowid and tree_id == table.tree_id:
+        parts = [*table.key_parts]
+    else:
+        return None
+    columns = _columns(parts[: len(access.equal)], compared)
+    if not columns:
+        return None
+    try:
+        return KeyRun(records, index, columns, is_all=is_all and len(columns) == len(compared))
+    except ValueError:
+        return None
 
 
 def _parts(index: IndexKeys) -> list[tuple[int | None, str]]:

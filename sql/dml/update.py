@@ -72,7 +72,7 @@ from sql.dml.target import (
 )
 from sql.dml.triggers import AT_ONCE_MIN, fire_for_all
 from sql.dml.undo import ABSENT, NOTED_ROWS, Undo, guarded, not_noted, noter
-from sql.dml.unique_keys import UniqueKey, index_run, unique_key
+from sql.dml.unique_keys import UniqueKey, key_run, unique_key
 from sql.result import WriteOutcome
 
 if TYPE_CHECKING:
@@ -187,19 +187,18 @@ class UpdatePlan(QueriedPlan):
         starts = self.target.triggers.any
         found = unique_key(self.query, records)
         if found is None and not starts:
-            found = index_run(self.query, records)
+            found = key_run(self.query, records)
         if found is None:
             return None
         if (
             self._simple
-            and found.is_unique
             and found.is_all
             and found.is_given
             and self._foreign_keys is None
             and not (self._noted or starts)
         ):
             self._unique = found
-            if found.places.isdisjoint(self.assigned):
+            if found.is_unique and found.places.isdisjoint(self.assigned):
                 self.sets_at_once = SETS_AT_ONCE
         from sql.dml.keyed import keyed_update
 

@@ -277,6 +277,78 @@ def test_many_sets_of_parameters(definition: str) -> None:
         theirs.close()
 
 
+RUNS = {
+    "index": "CREATE TABLE t(x INT, y INT, z TEXT, n); CREATE INDEX tx ON t(x, y)",
+    "folded": "CREATE TABLE t(x TEXT COLLATE NOCASE, y INT, z TEXT, n); CREATE INDEX tx ON t(x)",
+    "descending": "CREATE TABLE t(x INT, y INT, z TEXT, n); CREATE INDEX tx ON t(x DESC, y); CREATE INDEX tn ON t(n)",
+    "unique": "CREATE TABLE t(x INT, y INT, z TEXT, n); CREATE INDEX tx ON t(x); CREATE UNIQUE INDEX tz ON t(z)",
+    "key": "CREATE TABLE t(x INT, y INT, z TEXT, n, PRIMARY KEY (x, y)) WITHOUT ROWID",
+    "key of three": "CREATE TABLE t(x INT, y INT, z TEXT, n, PRIMARY KEY (y DESC, x, z)) WITHOUT ROWID;"
+    " CREATE INDEX tn ON t(n)",
+    "index without rowids": "CREATE TABLE t(x INT, y INT, z TEXT, n, PRIMARY KEY (y, x)) WITHOUT ROWID; CREATE INDEX tx ON t(x, n)",
+}
+RUN_STATEMENTS = [
+    "UPDATE t SET n = ?1 WHERE x = ?2",
+    "UPDATE t SET n = n || ?1, z = z || x WHERE x = ?2 AND y = ?3",
+    "UPDATE t SET z = ?1 WHERE y = ?3",
+    "UPDATE t SET x = ?1 WHERE x = ?2",
+    "DELETE FROM t WHERE x = ?2 AND ?1 IS NOT ?3",
+    "DELETE FROM t WHERE x = ?2 OR ?1 = -?3",
+    "DELETE FROM t WHERE x = ?",
+    "DELETE FROM t WHERE y = ?",
+    "DELETE FROM t WHERE x = ? AND y = ?",
+]
+
+
+@pytest.mark.parametrize("definition", RUNS.values(), ids=RUNS.keys())
+def test_many_sets_of_which_each_means_some_rows(definition: str) -> None:
+    """Found by the beginning of an index's entries, or of the keys of a WITHOUT ROWID table."""
+    rng = random.Random(5)
+    for number in range(6 * len(RUN_STATEMENTS)):
+        statement = RUN_STATEMENTS[number % len(RUN_STATEMENTS)]
+        ours = kvsh.connect(":memory:", isolation_level=None)
+        theirs = sqlite3.connect(":memory:", isolation_level=None)
+        rows = rng.choice((300, 6000))
+        values: list[Any] = [*range(40), 3.0, "5", "a", "B", None, 2.5]
+        keys = rng.choices(values if number % 2 else range(40), k=rng.choice((5, 60)))
+        sets = [
+            tuple([key, rng.randrange(9)][: statement.count("?")])
+            if "?1" not in statement and "?2" not in statement
+            else (f"v{rng.randrange(20)}", key, rng.randrange(9))
+            for key in keys
+        ]
+        results = []
+        for connection, error in ((ours, kvsh.Error), (theirs, sqlite3.Error)):
+            connection.executescript(definition)
+            connection.executemany(
+                "INSERT INTO t VALUES (?, ?, ?, ?)",
+                [(n % 31, n // 31, f"z{n}", n % 11) for n in range(rows)],
+            )
+            message, changed = "", 0
+            try:
+                changed = connection.executemany(statement, sets).rowcount
+            except error as raised:
+                message = str(raised)
+            found = connection.execute("SELECT * FROM t ORDER BY x, y, z").fetchall()
+            results.append((message, changed, connection.total_changes, repr(found)))
+        assert (statement, sets, results[0]) == (statement, sets, results[1])
+        assert ours.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        ours.close()
+        theirs.close()
+
+
+def test_sets_that_each_mean_many_rows_are_not_held_together() -> None:
+    ours, theirs = kvsh.connect(":memory:"), sqlite3.connect(":memory:")
+    for connection in (ours, theirs):
+        connection.execute("CREATE TABLE t(x INT, y INT, PRIMARY KEY (x, y)) WITHOUT ROWID")
+        connection.executemany("INSERT INTO t VALUES (?, ?)", [(n % 9, n) for n in range(30000)])
+        connection.executemany("DELETE FROM t WHERE x = ?", [(n,) for n in range(8)])
+    rows = [connection.execute("SELECT * FROM t").fetchall() for connection in (ours, theirs)]
+    assert rows[0] == rows[1]
+    ours.close()
+    theirs.close()
+
+
 @pytest.mark.parametrize(
     "statement",
     [
