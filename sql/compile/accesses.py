@@ -211,21 +211,14 @@ class AccessCompiler:
     def _rowid(self, relation: TableRelation, access: RowidLookup) -> Source:
         number = relation.source
         get = self.module.method(relation.table.tree_id, "get")
+        equality = access.equality
+        if equality.many:
+            reverse = ", reverse=True" if access.reverse else ""
+            values = self._many(equality, "") + reverse
+            return self._rowids(relation, self.call(ranges.rowids_of, values))
         columns = self.needed.get(number, set())
         row, key = f"r{number}", f"k{number}"
-        equality = access.equality
         names = [name for name, used in ((key, ROWID in columns), (row, True)) if used]
-        if equality.many:
-            values = self._many(equality, "")
-            reverse = ", reverse=True" if access.reverse else ""
-            rowids = self.call(ranges.rowids_of, values + reverse)
-            if number == self.first and not self.may_end:
-                getter = self.rows_getter(relation)
-                return Source(self.call(ranges.rows_there, rowids, getter), [], [])
-            loop = self.loop(key, rowids)
-            return Source(
-                None, [loop, f"for {row} in ({get}({key}),)", f"if {row} is not None"], names
-            )
         assert not isinstance(equality.value, (InList, InSubquery))
         source, kinds = self.scalar.operand(equality.value, equality.affinity, "BINARY")
         if kinds != INTEGER:
@@ -234,6 +227,20 @@ class AccessCompiler:
             return self.found([row], f"{get}({source}%s)")
         clauses = [self.loop(key, f"({source},)"), f"for {row} in ({get}({key}),)"]
         return Source(None, [*clauses, f"if {row} is not None"], names, single=True)
+
+    def _rowids(self, relation: TableRelation, rowids: str) -> Source:
+        """The rows at row ids that the source gives."""
+        number = relation.source
+        if number == self.first and not self.may_end:
+            getter = self.rows_getter(relation)
+            return Source(self.call(ranges.rows_there, rowids, getter), [], [])
+        get = self.module.method(relation.table.tree_id, "get")
+        row, key = f"r{number}", f"k{number}"
+        clauses = [self.loop(key, rowids), f"for {row} in ({get}({key}),)", f"if {row} is not None"]
+        return Source(None, clauses, [key, row] if self._wants_rowid(number) else [row])
+
+    def _wants_rowid(self, number: int) -> bool:
+        return ROWID in self.needed.get(number, ())
 
     def rows_getter(self, relation: TableRelation, method: str = "get_many") -> str:
         """The source of what gives a table's rows by their keys, or by how these begin, of which the block's columns are wanted.
@@ -419,9 +426,15 @@ class AccessCompiler:
 
     def _union(self, relation: TableRelation, access: RowidUnion) -> Source:
         parts = []
+        values = []
         for part in access.parts:
             if isinstance(part, KeyRange):
                 batches = self._key_batches(part)
+                equal = f"{self.module.function(ranges.equal_span)}("
+                if batches.startswith(equal):
+                    span = batches[len(equal) : -1]
+                    parts.append(self.call(ranges.rowids_prefixed, span))
+                    continue
                 keys = self.call(ranges.keys_of, batches)
                 parts.append(f"[key[{part.path.key_start}] for key in {self.safe(keys)}]")
             elif isinstance(part, RowidRange):
@@ -429,11 +442,16 @@ class AccessCompiler:
                 batches = self.call(ranges.span, tree, "check", *self.bounds(part.low, part.high))
                 parts.append(self.call(ranges.keys_of, batches))
             elif part.equality.many:
-                parts.append(self.call(ranges.rowids_of, self._many(part.equality, "")))
+                values.append(f"*{self._many(part.equality, '')}")
             else:
                 assert not isinstance(part.equality.value, (InList, InSubquery))
                 source = self.scalar.operand(part.equality.value, part.equality.affinity, "BINARY")
-                parts.append(self.call(ranges.rowids_of, f"({source[0]},)"))
+                values.append(source[0])
+        if values:
+            rowids = self.call(ranges.rowids_of, f"({', '.join(values)},)")
+            if not parts:
+                return self._rowids(relation, rowids)
+            parts.append(rowids)
         listed = f"({', '.join(parts)},)"
         if access.covering:
             batches = self.call(ranges.union_keys, listed)

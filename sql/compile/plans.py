@@ -83,9 +83,13 @@ def gives_few(level: Level) -> bool:
     )
 
 
+TRIED = 2.0
+"""Rows that a level's last condition is asked about, to those that fulfil it."""
+
+
 def rows_tried(plan: SelectPlan) -> float:
     """About how many rows reach a level's last condition, which is where subqueries stand."""
-    return max([1.0, *(2.0 * level.rows for level in plan.levels)])
+    return max([1.0, *(TRIED * level.rows for level in plan.levels)])
 
 
 def rows_seen(plan: SelectPlan) -> float:

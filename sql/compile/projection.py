@@ -15,6 +15,7 @@ from sql.collations import nocase_fold
 from sql.compile.accesses import variables_in
 from sql.compile.clauses import split_clauses
 from sql.compile.module import Lines
+from sql.compile.plans import TRIED
 from sql.compile.scalar import is_simple
 from sql.expressions import BLOB, INTEGER, NULL, REAL, TEXT, Expression, SlotRef
 from sql.plan import Compound, OuterJoin, Recursive, Select, SortKey, TableRelation, Values, width
@@ -60,8 +61,9 @@ class ProjectionCompiler:
         block = plan.block
         order = () if plan.ordered else block.order
         repeats = self.compiler.repeats
+        self.compiler.repeats = asked = max(1.0, repeats / TRIED)
         if order and self._asks_behind_limit(block):
-            self.compiler.repeats = min(repeats, self.compiler.planner.limit_of(block) or repeats)
+            self.compiler.repeats = min(asked, self.compiler.planner.limit_of(block) or asked)
         outputs = [self.scalar.value(output) for output in block.outputs]
         self.compiler.repeats = repeats
         if order and joined.row is not None and not block.distinct:
@@ -301,10 +303,13 @@ class ProjectionCompiler:
                 body.add("    if out: yield out")
         elif joined.header or not joined.single:
             if joined.header:
-                clauses = f"{joined.header[:-1]} {joined.clauses}"
-                if " if " in joined.header:  # a conditional iterable needs its brackets
-                    head, iterable = joined.header[:-1].split(" in ", 1)
-                    clauses = f"{head} in ({iterable}) {joined.clauses}"
+                head, iterable = joined.header[:-1].split(" in ", 1)
+                if ":=" in iterable:  # which no comprehension's iterable may hold
+                    body.add(f"batches = {iterable}")
+                    iterable = "batches"
+                elif " if " in iterable:  # a conditional iterable needs its brackets
+                    iterable = f"({iterable})"
+                clauses = f"{head} in {iterable} {joined.clauses}"
             else:
                 clauses = joined.clauses
             made = f"({element} {clauses})"

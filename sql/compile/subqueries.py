@@ -65,7 +65,7 @@ class SubqueryCompiler:
         made = grouped_subquery(e.plan, e.column)
         if made is None:
             return ""
-        times = compiler.repeats / 2
+        times = compiler.repeats
         one = planner.plan(e.plan, compiler.repeats)
         groups = planner.plan(made.groups)
         if not isinstance(groups, SelectPlan) or groups.rows > GROUPS_MAX:

@@ -30,6 +30,7 @@ from sql.optimise.costs import (
     COLUMN_ROWS_MIN,
     COLUMN_SCAN_ROW,
     FETCH_ROW,
+    FEW_FETCHED,
     KEY_ROW,
     NEIGHBOUR_ROW,
     NEIGHBOURS_MIN,
@@ -481,10 +482,12 @@ class TableAccess:
         self, path: KeyPath, equal: tuple[Equality, ...], low: Bound | None, rows: float
     ) -> float:
         """One of so many rows that a range of an index leads to."""
+        if rows < NEIGHBOURS_MIN:
+            return FEW_FETCHED + width_cost(len(self.relation.table.columns))
         cost = self._row_cost()
         if rows > self.size / 8:
             cost *= 0.6
-        if rows < NEIGHBOURS_MIN or self.relation.table.without_rowid:
+        if self.relation.table.without_rowid:
             return cost
         if not equal and low is None and not self.first_of_order:
             return cost  # nobody asks for it

@@ -14,11 +14,11 @@ from sql.optimise.costs import (
     COLUMN_FILTER,
     FILTER,
     HASH_KEY,
-    HASH_ROW,
     HASH_UNIQUE_ROW,
     SCAN_ROW,
     SEEK,
     WHOLE_ROW,
+    hashed_cost,
 )
 from sql.optimise.decorrelate import ANTI, SEMI, with_semi_joins
 from sql.optimise.equalities import EqualColumns
@@ -298,7 +298,8 @@ class RelationAccesses:
         item = self.items[place]
         # Of a semi-join or an anti-join a set of keys will do.
         single = unique or (item.join in (SEMI, ANTI) and len(proved) == len(item.on))
-        build += local_rows * (HASH_UNIQUE_ROW if single else HASH_ROW + HASH_KEY * lists)
+        listed = hashed_cost(local_rows) + HASH_KEY * lists
+        build += local_rows * (HASH_UNIQUE_ROW if single else listed)
         lookup = HashLookup(
             keys,
             tuple([term.probe for term in terms]),

@@ -8,7 +8,8 @@ SCAN_ROW, WHOLE_ROW = 30.0, 120.0
 """A row of a scan; one of a larger table that is made for it, where not by column."""
 KEY_ROW, PASSED_ROW = 35.0, 25.0
 """An entry of an index; one that OFFSET leaves out."""
-FETCH_ROW = 2500.0
+FETCH_ROW, FEW_FETCHED = 2500.0, 1500.0
+"""A row that an index leads to; where these are few, as of one row of a join, they have often been asked for before."""
 NEIGHBOUR_ROW, NEIGHBOURS_MIN = 300.0, 32.0
 """A row that an index leads to beside the one before it; among how many rows it is looked whether they are such."""
 SEEK = 3000.0
@@ -47,6 +48,11 @@ def lookup_cost(size: float) -> float:
 def probe_cost(size: float) -> float:
     """One look-up in a hash table of so many rows."""
     return 40.0 + 30.0 * max(0.0, log2(max(size, 1.0) / 10_000.0))
+
+
+def hashed_cost(size: float) -> float:
+    """A row put into the list of its key in a hash table of so many: the larger, the more of these are in no cache."""
+    return HASH_ROW + 40.0 * max(0.0, log2(max(size, 1.0) / 4000.0))
 
 
 def batched_cost(size: float, lookups: float) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from itertools import repeat
+from math import prod
 from operator import eq, ge, gt, le, lt, ne
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -255,11 +256,23 @@ class Shares:
                     return min(1.0, rows / self.distinct(relation, column.column))
                 return FILTER_SHARE
             case InList(negated=False):
-                return min(0.5, 0.1 * len(conjunct.items))
+                relation = self._table(conjunct.operand)
+                each = 0.1
+                if relation is not None and isinstance(conjunct.operand, ColumnRef):
+                    each = min(each, 1.0 / self.distinct(relation, conjunct.operand.column))
+                return min(0.5, each * len(conjunct.items))
+            case And():
+                # What a sample says of one table's columns is said by conditions that all alternatives imply, too.
+                return prod([self._guessed(e) for e in conjunct.items if self._sampled(e) is None])
+            case Or():
+                return min(0.5, 1.0 - prod([1.0 - self._alternative(e) for e in conjunct.items]))
             case Truth() | Match() | Compare() | Exists() | InSubquery() | ScalarSubquery():
                 return FILTER_SHARE
             case _:
                 return 0.5
+
+    def _alternative(self, conjunct: Expression) -> float:
+        return self._guessed(conjunct) if self._sampled(conjunct) is None else 1.0
 
     def is_unique(self, relation: TableRelation, column: int) -> bool:
         """Whether no two rows have the same value in a column."""

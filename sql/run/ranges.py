@@ -36,7 +36,7 @@ def rowid_of(value: Any) -> int | None:
 
 def rowids_of(values: Iterable[Any], *, reverse: bool = False) -> list[int]:
     """The distinct rowids among the values, ascending."""
-    found = {rowid_of(value) for value in values}
+    found = {value if value.__class__ is int else rowid_of(value) for value in values}
     found.discard(None)
     return sorted(found, reverse=reverse)  # type: ignore[arg-type]
 
@@ -137,6 +137,14 @@ def equal_span(tree: Tree, check: Check, prefix: tuple[Any, ...]) -> Iterable[Ba
     if keys is None:
         return key_span(tree, check, prefix)
     return ((keys, []),) if keys else ()
+
+
+def rowids_prefixed(tree: Tree, check: Check, prefix: tuple[Any, ...]) -> list[Any]:
+    """The row ids that the keys of an index on a rowid table that start with `prefix` lead to."""
+    rowids = tree.last_parts(prefix)
+    if rowids is None:
+        rowids = [key[-1] for key in keys_of(key_span(tree, check, prefix))]
+    return rowids
 
 
 def text_span(
