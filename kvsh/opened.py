@@ -68,16 +68,21 @@ def _refused(*_: object, **__: object) -> NoReturn:
 
 def advice(name: str | None) -> str:
     """What to do with a file that could not be opened, if there is anything; `name` is a path or a URI."""
-    from kvsh.transfer.formats import SQLITE_HEAD
+    from kvsh.transfer.formats import KVSH_HEAD, SQLITE_HEAD, promised, unzipped
     from kvsh.transfer.sqlite_files import begins
 
     try:
         path = located(name or "").path
     except StoreError:
         return ""
-    if path is None or not begins(path, SQLITE_HEAD):
+    if path is None or not begins(path, b"") or begins(path, KVSH_HEAD):
         return ""
-    return f"; `kvsh NEW.db .import {path}` makes a database of it"
+    if begins(path, SQLITE_HEAD):
+        return f"; `kvsh NEW.db .import {path}` makes a database of it"
+    format = promised(path)
+    if (format == "sql" and unzipped(path) == path) or begins(path, b"#!"):
+        return f"; `kvsh FILE.db -f {path}` runs it"
+    return f"; `kvsh FILE.db .import {path}` loads it" if format else ""
 
 
 class OpenDatabase:

@@ -225,7 +225,7 @@ def _file_named(text: str) -> str:
     """What to do with a file, if a statement is nothing but the name of one."""
     import os
 
-    from kvsh.transfer.formats import KVSH_HEAD, SQLITE_HEAD
+    from kvsh.transfer.formats import KVSH_HEAD, SQLITE_HEAD, promised
     from kvsh.transfer.sqlite_files import begins
 
     name = text.strip().removesuffix(";")
@@ -233,10 +233,10 @@ def _file_named(text: str) -> str:
         return ""
     if begins(name, KVSH_HEAD):
         return f".open {name} opens the file"
-    stem, ending = os.path.splitext(name.removesuffix(".gz").lower())
-    if begins(name, SQLITE_HEAD) or ending in (".csv", ".tsv", ".json", ".jsonl"):
-        return f".import {name} loads the file"
-    return f".read {name} runs the file" if stem and ending == ".sql" else ""
+    format = promised(name)
+    if format == "sql":
+        return f".read {name} runs the file"
+    return f".import {name} loads the file" if format or begins(name, SQLITE_HEAD) else ""
 
 
 def _hint_at_start(text: str) -> str:

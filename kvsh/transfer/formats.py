@@ -54,7 +54,12 @@ def guess_format(path: str) -> str:
     """The format by the file's ending (before `.gz`); csv where that says nothing, as of a |COMMAND."""
     if path.startswith("|"):
         return "csv"
-    return _BY_ENDING.get(os.path.splitext(unzipped(path))[1].lower(), "csv")
+    return promised(path) or "csv"
+
+
+def promised(path: str) -> str:
+    """The format that a file's ending (before `.gz`) promises; "" if none."""
+    return _BY_ENDING.get(os.path.splitext(unzipped(path))[1].lower(), "")
 
 
 def refuse_unwritten(path: str) -> None:

@@ -13,6 +13,7 @@ from kvsh.commands.elsewhere import FUNCTIONS, STATEMENTS, WORDS
 from kvsh.output.tables import width_of
 from kvsh.reader import RAW_WORDS, STATEMENT_WORDS
 from tests.shell.conftest import Shell
+from tests.shell.running import kvsh
 
 
 @pytest.mark.parametrize("name", sorted(HINTS))
@@ -338,6 +339,33 @@ def test_a_key_that_is_not_there_but_a_table_is_hinted_at_the_table(
     shell.environment.interactive = False
     assert shell.error(typed) == ""
     assert shell.environment.unfulfilled is (not typed.startswith("delete"))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "meant"),
+    [
+        ("load.sql", "SELECT 1;\n", "; `kvsh FILE.db -f load.sql` runs it"),
+        ("load.sql.gz", "packed", "; `kvsh FILE.db .import load.sql.gz` loads it"),
+        ("script", "#!/usr/bin/env kvsh\n", "; `kvsh FILE.db -f script` runs it"),
+        ("rows.csv", "a,b\n" * 2000, "; `kvsh FILE.db .import rows.csv` loads it"),
+        ("rows.jsonl.gz", "packed", "; `kvsh FILE.db .import rows.jsonl.gz` loads it"),
+        ("notes", "a text", "was left as it is"),
+        ("cut.sql", "kvshdb\r\n", "restore a backup"),
+    ],
+)
+def test_a_file_in_a_databases_place_is_told_what_reads_it(
+    shell: Shell, name: str, text: str, meant: str
+) -> None:
+    """`kvsh load.sql` was told no more than that the file is too short for a database."""
+    Path(name).write_text(text)
+    done = kvsh(name, ".tables", cwd=Path.cwd())
+    assert (done.status, done.out) == (1, "") and done.err.endswith(f"{meant}\n")
+    assert f"{meant}\n" in shell.error(f".open {name}")
+
+
+def test_what_is_no_file_gets_no_advice(shell: Shell) -> None:
+    Path("rows.csv").mkdir()
+    assert "Is a directory\n" in shell.error(".open rows.csv")
 
 
 def test_a_negative_limit_is_told_what_may_stand_there(shell: Shell) -> None:
