@@ -320,6 +320,70 @@ def test_a_commit_that_fails_in_one_file_tells_so(
     assert _column(ours, "SELECT a FROM v") == [1]
 
 
+def test_the_locks_of_what_is_left_are_free_behind_a_commit_that_failed(
+    ours: kvsh.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while somebody holds the error, with all that its traceback refers to."""
+    ours.execute("ATTACH 'third.db' AS third")
+    ours.execute("CREATE TABLE third.v (a)")
+    ours.execute("BEGIN")
+    for table in ("t", "u", "v"):
+        ours.execute(f"INSERT INTO {table} VALUES (1)")
+    session = ours.session
+    assert session.begun is not None
+    part: Any = session.part_of(session.begun, "main")
+
+    def fail() -> None:
+        part.rollback()
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(type(part), "commit", _only_for(part, fail, type(part).commit))
+    with pytest.raises(kvsh.OperationalError, match=r"^the disk is full$"):
+        ours.execute("COMMIT")
+    for name, table in (("main", "t"), ("aux", "u"), ("third", "v")):
+        another = _connected(f"{name}.db")
+        another.execute(f"INSERT INTO {table} VALUES (2)")
+        assert _column(another, f"SELECT a FROM {table}") == [2]
+        another.close()
+
+
+def test_a_savepoint_stays_that_of_its_moment_if_its_database_is_made_writable_again(
+    ours: kvsh.Connection,
+) -> None:
+    """As it is where Ctrl-C came the first time."""
+    ours.execute("BEGIN")
+    ours.execute("SAVEPOINT a")
+    ours.execute("INSERT INTO aux.u VALUES (1)")
+    begun = ours.session.begun
+    assert isinstance(begun, JointTransaction)
+    begun.upgrade_part(2)
+    ours.execute("INSERT INTO aux.u VALUES (2)")
+    ours.execute("ROLLBACK TO a")
+    ours.execute("COMMIT")
+    assert _column(ours, "SELECT count(*) FROM aux.u") == [0]
+
+
+def test_savepoints_of_one_database_are_those_of_several_once_there_are(folder: Path) -> None:
+    session = _connected("main.db")
+    session.execute("CREATE TABLE t (a)")
+    session.execute("BEGIN")
+    session.execute("INSERT INTO t VALUES (1)")
+    session.execute("SAVEPOINT a")
+    session.execute("INSERT INTO t VALUES (2)")
+    session.execute("SAVEPOINT b")
+    session.execute("CREATE TEMP TABLE x (a)")
+    session.execute("INSERT INTO t VALUES (3)")
+    session.execute("INSERT INTO x VALUES (3)")
+    session.execute("ROLLBACK TO b")
+    assert _column(session, "SELECT a FROM t") == [1, 2]
+    session.execute("RELEASE b")
+    session.execute("ROLLBACK TO a")
+    session.execute("COMMIT")
+    assert _column(session, "SELECT a FROM t") == [1]
+    assert _column(session, "SELECT name FROM temp.sqlite_master") == []
+    session.close()
+
+
 def _only_for(part: Any, instead: Any, original: Any) -> Any:
     def commit(self: Any) -> None:
         if self is part:
