@@ -46,6 +46,7 @@ _LIST_HEADS = {_ARRAY_16: 3, _ARRAY_32: 5}
 """Bytes of the head of an array in msgpack, where it takes more than one."""
 SHORT_NULL = _NULL - _SHORT
 """What `short_lengths` has in the place of NULL's."""
+_NO_LENGTH = bytes([SHORT_NULL])
 
 _encode = msgspec.msgpack.Encoder().encode
 decode_all: Callable[[Any], list[Value]] = msgspec.msgpack.Decoder(list[Any]).decode
@@ -182,13 +183,27 @@ def short_texts(column: bytes) -> str:
     return column[3:].translate(None, _HIGH).decode()
 
 
+def shortened(column: bytes, slots: Sequence[int], left: int) -> bytes:
+    """A column without the values in some slots, ascending, which leaves so many; where it has no `short_lengths`, nothing."""
+    lengths = short_lengths(column, left + len(slots)).replace(_NO_LENGTH, b"\0")
+    if not lengths:
+        return b""
+    pieces, start, first = [bytes([_ARRAY_16]), left.to_bytes(2)], 3, 0
+    for slot in slots:
+        end = start + slot - first + sum(lengths[first:slot])
+        pieces.append(column[start:end])
+        start, first = end + 1 + lengths[slot], slot + 1
+    pieces.append(column[start:])
+    return b"".join(pieces)
+
+
 def texts_between(
     columns: Sequence[bytes], count: int, separator: str, *, folded: bool
 ) -> str | None:
     """The `count` values of several columns, one after the other, if they are nothing but texts of ASCII, each shorter than
     32 bytes and without the separator, and NULLs; else None.  See `StoredColumn.text_between`."""
     mark = separator.encode("ascii")
-    if min([column[0] for column in columns]) < 0x80:
+    if min([column[:1] for column in columns]) < b"\x80":  # numbers, or nothing, which is no column
         return None
     block = b"".join([column[_LIST_HEADS.get(column[0], 1) :] for column in columns])
     if mark in block:

@@ -9,10 +9,11 @@ those one column is decoded at a time, in one call where all of them keep it in 
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, compress
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from btree.tree import Tree
 
 _FORM_AT = 3
+_FEW_GONE = 16
+"""Up to one of so many values is taken out of a column by itself, which takes 0.3 us; to go through all of them 8 ns each."""
+
 _PAGES_AHEAD = 32
 """Leaves that are read at once, with one call of the system where they lie together."""
 
@@ -125,9 +129,11 @@ def joined(leaves: Sequence[OpenPage], column: int) -> list[Value]:
             found = [value for leaf in leaves for value in decoded_column(leaf, column)]
         else:
             found = decode_joined([leaf.kept[column] for leaf in leaves])
-        if any(leaf.gone for leaf in leaves):
-            found = list(compress(found, _there(leaves)))
-        return found
+        if not any(leaf.gone for leaf in leaves):
+            return found
+        if has_few_gone(leaves):
+            return without_few_gone(found, leaves)
+        return list(compress(found, _there(leaves)))
     except (msgspec.DecodeError, LookupError, ValueError, OverflowError) as error:
         raise CorruptionError(
             f"page {leaves[0].page} to {leaves[-1].page}: columns that can't be decoded ({error})"
@@ -140,6 +146,27 @@ def decoded_column(leaf: OpenPage, column: int) -> list[Value]:
     if leaf.long_values is None or kept[0] != LONG:
         return decode_column(kept)
     return decoded(kept, leaf.long_values)
+
+
+_Values = TypeVar("_Values", "list[Value]", "array[Any]")
+
+
+def has_few_gone(leaves: Sequence[OpenPage]) -> bool:
+    """Whether so few rows of the leaves are deleted ones, if any, that they are best taken out of a column one by one."""
+    gone = sum([len(leaf.gone) for leaf in leaves])
+    return not gone or gone * _FEW_GONE <= sum([leaf.rows for leaf in leaves])
+
+
+def without_few_gone(values: _Values, leaves: Sequence[OpenPage]) -> _Values:
+    """A column of all of the leaves' rows, which is the caller's own, without those of the few deleted rows."""
+    start, places = 0, []
+    for leaf in leaves:
+        if leaf.gone:
+            places += [start + slot for slot in leaf.gone]
+        start += leaf.rows + len(leaf.gone)
+    for place in reversed(places):
+        del values[place]
+    return values
 
 
 def _there(leaves: Sequence[OpenPage]) -> bytearray:

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
 from btree.codec import KEY_COLUMN, KeyForm
-from btree.column_codec import array_joined, texts_between
-from btree.column_pages import OpenPage, joined
+from btree.column_codec import array_joined, shortened, texts_between
+from btree.column_pages import OpenPage, has_few_gone, joined, without_few_gone
 from btree.protocols import Value
 
 
@@ -64,18 +64,25 @@ class StoredColumn(Sequence[Value]):
         return self._values
 
     def numbers(self) -> array[Any] | None:
-        """The values in an array (codes b h i q d), if all are integers, or all REALs, of one width in all of the leaves."""
-        if self._numbers is None and self._number != KEY_COLUMN and not self._has_gone():
-            self._numbers = array_joined([leaf.kept[self._number] for leaf in self._leaves])
+        """The values in an array (codes b h i q d), if all are integers, or all REALs, of one width in all of the
+        leaves, and few rows of these are deleted ones."""
+        leaves, number = self._leaves, self._number
+        if self._numbers is None and number != KEY_COLUMN and has_few_gone(leaves):
+            found = array_joined([leaf.kept[number] for leaf in leaves])
+            self._numbers = None if found is None else without_few_gone(found, leaves)
         return self._numbers
 
     def text_between(self, separator: str, *, folded: bool) -> str | None:
         """The values in one text, the separator (a character of ASCII) before each and behind the last, nothing in place of
         NULL; `folded`: ASCII letters in lower case.  None if they are not all short texts of ASCII without that
-        character, and NULLs."""
-        if self._number == KEY_COLUMN or not self._leaves or self._has_gone():
+        character, and NULLs, or many rows are deleted ones."""
+        leaves, number = self._leaves, self._number
+        if number == KEY_COLUMN or not leaves or not has_few_gone(leaves):
             return None
-        columns = [leaf.kept[self._number] for leaf in self._leaves]
+        columns = [
+            shortened(leaf.kept[number], leaf.gone, leaf.rows) if leaf.gone else leaf.kept[number]
+            for leaf in leaves
+        ]
         return texts_between(columns, self._rows, separator, folded=folded)
 
     def as_it_lies(self) -> Sequence[Value]:
@@ -85,9 +92,6 @@ class StoredColumn(Sequence[Value]):
         else:
             found = self.numbers()
         return self.values() if found is None else found
-
-    def _has_gone(self) -> bool:
-        return any(leaf.gone for leaf in self._leaves)
 
     def _consecutive(self) -> range | None:
         leaves = self._leaves
