@@ -67,6 +67,9 @@ _KINDS: dict[type, int] = {
 
 def real_to_text(value: float) -> str:
     """15 significant digits, always with a point or an exponent: SQLite's `%!.15g`.  Zero has no sign."""
+    text = repr(value)
+    if len(text) <= 16 and "e" not in text and "n" not in text and value:
+        return text  # the shortest decimal that is the value has no more digits than that
     text = f"{value:.15g}" if value else "0"
     if float(text) != value and _is_between(value):
         # It decides by the errors of its arithmetic: Python takes the even digit, and SQLite usually, though not

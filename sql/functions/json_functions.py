@@ -256,21 +256,27 @@ def _without_nulls(node: Any) -> Any:
 
 
 class GroupArray:
-    """json_group_array(x): NULLs too."""
+    """json_group_array(x): NULLs too.  There may be as many as there are groups, most of few values."""
 
-    __slots__ = ("parts",)
+    __slots__ = ("gone", "step", "values")
 
     def __init__(self) -> None:
-        self.parts: deque[str] = deque()
-
-    def step(self, value: Any) -> None:
-        self.parts.append(json_of(value))
+        self.values: list[Any] = []
+        self.step: Callable[[Any], None] = self.values.append
+        self.gone = 0  # of the first values, those that have left the window
 
     def inverse(self, value: Any) -> None:
-        self.parts.popleft()
+        self.gone += 1
+        if self.gone > _GONE_MAX:
+            del self.values[: self.gone]
+            self.gone = 0
 
     def finish(self) -> Any:
-        return f"[{','.join(self.parts)}]"
+        values = self.values[self.gone :] if self.gone else self.values
+        return f"[{','.join(map(json_of, values))}]"
+
+
+_GONE_MAX = 256
 
 
 class GroupObject:

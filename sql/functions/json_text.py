@@ -21,7 +21,7 @@ from functools import lru_cache
 from typing import Any, NoReturn
 
 from sql.errors import SqlError
-from sql.values import INT_MAX, INT_MIN, bytes_to_text, value_to_text
+from sql.values import INT_MAX, INT_MIN, bytes_to_text, real_to_text, value_to_text
 
 CACHED_LENGTH_MAX = 1 << 16
 """Characters of a document that is worth keeping for the next call."""
@@ -209,15 +209,17 @@ def _object_parts(members: Members) -> list[Any]:
 def json_of(value: Any) -> str:
     """An SQL value as JSON text.  SqlError for a blob."""
     kind = value.__class__
-    if kind is JsonText:
+    if kind is int:
         return str(value)
+    if kind is str:
+        return f'"{escape(value)}"'
+    if kind is float:
+        return real_to_text(value)
     if value is None:
         return "null"
     if kind is bytes:
         raise SqlError("JSON cannot hold BLOB values")
-    if kind is int or kind is float:
-        return value_to_text(value) or ""
-    return f'"{escape(value)}"'
+    return str(value)  # JSON already
 
 
 def sql_of(node: Any) -> Any:

@@ -240,3 +240,18 @@ def test_subtype_tells_json_from_text() -> None:
     ):
         assert_same(f"subtype({value})")
     assert_same("subtype()")
+
+
+def test_a_window_of_arrays_goes_on_for_many_rows() -> None:
+    """More rows than leave it before what has left is forgotten."""
+    setup = (
+        "CREATE TABLE t AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 900)"
+        " SELECT i, CASE i % 7 WHEN 0 THEN NULL WHEN 1 THEN i / 8.0 WHEN 2 THEN 'x' || i ELSE i END AS v FROM n"
+    )
+    frames = (
+        "2 PRECEDING AND CURRENT ROW",
+        "3 PRECEDING AND 1 FOLLOWING",
+        "2 PRECEDING AND 1 PRECEDING",
+    )
+    window = "SELECT i, json_group_array(v) OVER (ORDER BY i ROWS BETWEEN {}) FROM t ORDER BY i"
+    same_answers(setup, *[window.format(frame) for frame in frames])
