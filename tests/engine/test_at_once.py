@@ -206,3 +206,17 @@ def test_threads_and_handles_beside_each_other(tmp_path: Path) -> None:
     for store in stores:
         store.close()
     assert redo_of(tmp_path / "db") == found
+
+
+@pytest.mark.parametrize("durability", ["full", "normal"])
+def test_a_handle_that_appended_redo_alone_leaves_a_header_that_knows_of_it(
+    tmp_path: Path, durability: Any
+) -> None:
+    """By which damage to it is told from a torn tail; at `normal` it is on the disk then."""
+    for number in range(3):
+        with PageStore.open(tmp_path / "db", durability=durability) as store:
+            writer = store.begin()
+            writer.commit_redo(b"%d" % number).wait()
+            writer.rollback()
+        log = store.current_log
+        assert log.slot.synced == log.end == (tmp_path / "db").stat().st_size

@@ -147,3 +147,22 @@ def test_marks_hold_what_they_are_made_of() -> None:
             assert (owner_of(mark), times_of(mark)) == (owner, times)
     assert owner_of(page_mark(1 << 24, 0, 0)) == 0, "too large to be said: nobody's"
     assert times_of(page_mark(1, 300, 0)) == 127
+
+
+def test_a_page_table_proves_a_commit_whose_record_is_damaged(tmp_path: Path) -> None:
+    """And no page of a later one, which may never have been committed."""
+    path = tmp_path / "db"
+    written(path)
+    with PageStore.open(path) as store:
+        end = store.current_log.end
+        writer = store.begin()
+        writer.put(2, b"later", OWNER)
+        writer.commit_pages().wait()
+        writer.rollback()
+    with path.open("r+b") as file:
+        file.truncate(end + 40)  # the page's record, and nothing behind it
+    damaged(path, is_kind(KIND_PAGES))
+    assert found(path)[0] == ALL
+    result = salvage(str(path))
+    result.file.close()
+    assert result.commits == [1]
