@@ -301,7 +301,8 @@ def _dispatch(environment: Environment, given: Given) -> int:
     inputs = given.get("inputs", [])
     from kvsh.script import Script, signals, terminable
 
-    if not words and not inputs and os.isatty(0) and os.isatty(1):
+    is_script = given.get("batch", False) or not (os.isatty(0) and os.isatty(1))
+    if not words and not inputs and not is_script:
         from btree import resume_collections
         from kvsh.repl.run import run as run_shell
 

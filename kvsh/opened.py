@@ -35,6 +35,7 @@ class Given(TypedDict, total=False):
     safe: bool
     yes: bool
     keep_going: bool
+    batch: bool
     mode: str | None
     headers: bool | None
     null: str | None

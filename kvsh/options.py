@@ -96,9 +96,14 @@ def _with_two_dashes(argument: str) -> str:
     """An option as it is written here: sqlite3's have one dash, as -csv."""
     if argument in _ELSEWHERE:
         return _ELSEWHERE[argument]
-    if len(argument) > 2 and argument[1] != "-" and f"-{argument}" in option_names():
-        return f"-{argument}"
-    return argument
+    if len(argument) <= 2 or argument[0] != "-" or argument[1] == "-":
+        return argument
+    is_short = argument[1] in _SHORT and f"-{argument}" not in option_names()
+    return argument if is_short else f"-{argument}"
+
+
+_SHORT = "cfpvh"
+"""The options of one letter, behind which more may follow: -vv, -cTEXT."""
 
 
 _HELP = """A database in one file: raw keys and SQL, in one shell.
@@ -176,7 +181,10 @@ def _parameters() -> list[click.Parameter]:
             show_default=True,
             help="Memory for pages.",
         ),
-        click.Option(["--no-bail", "keep_going"], **flag, help="Go on after an error."),
+        click.Option(
+            ["--no-bail/--bail", "keep_going"], default=False, help="Go on after an error, or stop."
+        ),
+        click.Option(["--batch"], **flag, help="A script, on a terminal too."),
         click.Option(["--safe"], **flag, help="Touch no file but the database."),
         click.Option(["--yes"], **flag, help="Ask nothing, as before a DELETE of all rows."),
         click.Option(["--timer"], **flag, help="Print how long statements take."),

@@ -463,11 +463,24 @@ SELECT count(*) FROM person WHERE name = 'behind it';
         (("-json",), '[{"a":1}]\n'),
         (("-header", "-separator", ","), "a\n1\n"),
         (("-noheader", "-csv"), "1\n"),
+        (("-batch", "-bail"), "1\n"),
         (("-nullvalue", "-", "-cmd", "SELECT NULL"), "-\n1\n"),
     ],
 )
 def test_options_of_sqlite3_are_understood(options: tuple[str, ...], out: str) -> None:
     assert kvsh(*options, ":memory:", "SELECT 1 AS a") == (0, out, "")
+
+
+def test_the_last_of_bail_and_no_bail_counts() -> None:
+    script = "SELEC 1; SELECT 2;"
+    assert kvsh("--no-bail", "--bail", stdin=script).out == ""
+    assert kvsh("-bail", "--no-bail", stdin=script).out == "2\n"
+
+
+def test_an_unknown_option_with_one_dash_is_named_as_a_whole() -> None:
+    """`-ro` was told that there is no -r."""
+    done = kvsh("-ro", ":memory:", "SELECT 1")
+    assert done.status == 2 and "No such option '--ro'" in done.err
 
 
 def test_an_option_of_one_letter_may_have_its_value_behind_it(tmp_path: Path) -> None:

@@ -67,6 +67,13 @@ def test_a_history_that_cant_be_kept_is_told_behind_the_statement(database: Path
         assert told[1].startswith("warning: no history is kept: /dev/null")
 
 
+def test_batch_is_a_script_on_a_terminal_too(database: Path) -> None:
+    with Terminal(["-batch", str(database)], environ={"PYTHONPATH": str(ROOT)}) as terminal:
+        terminal.send("SELECT 40 + 2 AS sum;\r\x04")
+        terminal.wait_for("42")
+        assert "music.db>" not in terminal.text and "row in" not in terminal.text
+
+
 def test_a_file_that_is_read_is_timed_as_a_whole_unless_each_statement_is_asked_for(
     terminal: Terminal, tmp_path: Path
 ) -> None:
