@@ -80,6 +80,7 @@ def recursive(
     passes = order is None and not one_by_one  # whether rows may go past an empty queue
     only = steps[0] if len(steps) == 1 else None
     chunk = queue.take()
+    idle = False  # whether the queue is known to be empty
     while chunk:
         pending += chunk
         if len(pending) >= wanted:
@@ -100,12 +101,14 @@ def recursive(
             raise
         if seen is not None:
             made = [*map(seen.new, made)]
-        if len(made) == 1 and passes and len(made[0]) <= CHUNK_ROWS and queue.is_empty:
+        if len(made) == 1 and passes and (idle or queue.is_empty) and len(made[0]) <= CHUNK_ROWS:
             chunk = made[0]
+            idle = True
             if chunk:
                 continue
         for batch in made:
             queue.add(batch)
+        idle = False
         chunk = queue.take()
     if pending:
         yield pending
