@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from btree import BusyError, StorageError, open_store
-from engine import OsFile
+from engine import OsFile, PageStore
 from engine.grouping import Waiting
 from tests.engine.watched import FilesOf
 from tests.threads import in_threads
@@ -406,3 +406,29 @@ def test_each_thread_finds_what_it_put_whatever_others_do(tmp_path: Path) -> Non
     found = keys(store)
     store.close()
     assert keys(open_store(tmp_path / "db", readonly=True)) == found
+
+
+def test_who_is_put_back_into_the_line_stands_there_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C comes behind that, where another process has the lock: twice in the line, a commit would be made twice."""
+    other, pages = PageStore.open(tmp_path / "db"), PageStore.open(tmp_path / "db", timeout=0)
+    mine, second, third = (Waiting(payload) for payload in (b"1", b"2", b"3"))
+    put_back = pages._put_back
+
+    def interrupted(entries: list[Waiting]) -> None:
+        monkeypatch.undo()
+        put_back(entries)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pages, "_put_back", interrupted)
+    writer = other.begin()
+    pages.waiting += (mine, second, third)
+    pages._leader = mine
+    with pytest.raises(KeyboardInterrupt):
+        pages._lead(mine)
+    assert list(pages.waiting) == [second, third]
+    writer.rollback()
+    pages.leave_line()
+    pages.close()
+    other.close()
