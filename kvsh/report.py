@@ -181,12 +181,13 @@ def _hint(error: Exception, text: str) -> str:
     if isinstance(error, BusyError):
         return "PRAGMA busy_timeout = 60000; waits for up to a minute, as kvsh --timeout 1m does"
     message = str(error)
-    function = re.match(r"no such function: (\w+)", message)
+    function = re.match(r"no such (?:table-valued )?function: (\w+)", message)
     if function is not None:
-        from kvsh.commands.elsewhere import FUNCTIONS
+        from kvsh.commands.elsewhere import FUNCTIONS, TABLE_FUNCTIONS
 
-        if function[1].lower() in FUNCTIONS:
-            return FUNCTIONS[function[1].lower()]
+        called = function[1].lower()
+        if called in FUNCTIONS or called in TABLE_FUNCTIONS:
+            return FUNCTIONS.get(called) or TABLE_FUNCTIONS[called]
     call = re.match(r"wrong number of arguments to function (\w+)\(\)", message)
     if call is not None:
         from kvsh.complete.words import FUNCTIONS as SIGNATURES
@@ -198,6 +199,9 @@ def _hint(error: Exception, text: str) -> str:
     names = getattr(error, "suggestions", ())
     if names:
         return f"did you mean {' or '.join(names[:3])}?"
+    absent = re.match(r"no such (table|column): (\S+)\Z", message)
+    if absent is not None:
+        return _file_named(absent[2]) if absent[1] == "table" else _bare_text(absent[2], text)
     if message.startswith("Incorrect number of bindings"):
         return f"{_unset_in(text)}.param set NAME VALUE, or --param NAME=VALUE"
     if message == "incomplete input" and "\n" in text.strip():
@@ -221,8 +225,14 @@ def _unset_in(text: str) -> str:
     return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} not set: "
 
 
+def _bare_text(name: str, text: str) -> str:
+    """What to say of a word that is compared, and may have been meant for a text."""
+    compared = re.search(rf"(?:[=<>(]|\b(?:LIKE|GLOB))\s*{re.escape(name)}(?![\w.(])", text, re.I)
+    return f"a text stands in quotes: '{name}'" if compared and name.isidentifier() else ""
+
+
 def _file_named(text: str) -> str:
-    """What to do with a file, if a statement is nothing but the name of one."""
+    """What to do with a file, if a statement is nothing but the name of one, or a table's name is."""
     import os
 
     from kvsh.transfer.formats import KVSH_HEAD, SQLITE_HEAD, promised

@@ -155,6 +155,7 @@ STATEMENTS: dict[str, str] = {
     "rename": "use UPDATE kv SET key = 'new' WHERE key = 'old';",
     "append": "use UPDATE kv SET value = value || 'more' WHERE key = 'KEY';",
     "strlen": "use SELECT length(value) FROM kv WHERE key = 'KEY';",
+    "from": "use SELECT * FROM TABLE;",
     ":q": "use .quit",
     ":wq": "use .quit",
 }
@@ -212,3 +213,8 @@ FUNCTIONS: dict[str, str] = {
     "stddev": "use sqrt(avg(a * a) - avg(a) * avg(a))",
 }
 """Functions by other systems' names."""
+
+TABLE_FUNCTIONS: dict[str, str] = dict.fromkeys(
+    ("read_csv", "read_csv_auto", "read_json", "read_json_auto"), "use .import FILE TABLE"
+)
+"""What other systems read files with, in FROM."""

@@ -368,6 +368,29 @@ def test_what_is_no_file_gets_no_advice(shell: Shell) -> None:
     assert "Is a directory\n" in shell.error(".open rows.csv")
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("SELECT * FROM 'rows.csv';", ".import rows.csv loads the file"),
+        ("SELECT * FROM read_csv('rows.csv');", "use .import FILE TABLE"),
+        ("FROM track;", "use SELECT * FROM TABLE;"),
+        ("SELECT * FROM track WHERE name = Oslo;", "a text stands in quotes: 'Oslo'"),
+        ("SELECT * FROM track WHERE name LIKE Oslo AND 1;", "a text stands in quotes: 'Oslo'"),
+        ("SELECT * FROM track WHERE name IN (Oslo, 'x');", "a text stands in quotes: 'Oslo'"),
+        ("SELECT * FROM track WHERE name = nme;", "did you mean name?"),
+        ("SELECT oslo FROM track;", ""),
+        ("SELECT * FROM track WHERE name = zz.top;", ""),
+        ("SELECT * FROM nowhere;", ""),
+    ],
+)
+def test_what_duckdb_reads_and_a_text_without_quotes_get_a_hint(
+    shell: Shell, typed: str, meant: str
+) -> None:
+    Path("rows.csv").write_text("a,b\n1,2\n")
+    told = shell.error(typed).rstrip().partition("^")[2].strip()
+    assert told == meant
+
+
 def test_a_negative_limit_is_told_what_may_stand_there(shell: Shell) -> None:
     """It was told that -1 is no number."""
     told = "needs a whole number from 0 on, not '-1'"
