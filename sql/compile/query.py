@@ -364,28 +364,62 @@ def compile_values_of_sets(
     """The same of many executions: (ctx, sets of parameters) -> the rows of all.
 
     What depends on no parameter and has its value before a run begins, such as CURRENT_TIMESTAMP, is computed once."""
-    module, made = _rows_of_values(rows, env)
+    function = _compile_loop(rows, env, "p", {})
+    assert function is not None
+    return function
+
+
+def compile_values_of_rows(
+    rows: Sequence[Sequence[exp.Expression]], env: BindEnvironment, changed: dict[int, int]
+) -> Callable[[Context, Iterable[Any]], list[Row]] | None:
+    """The same of a program that runs for many rows: (ctx, changes of rows) -> the rows of all; None if there is more to them
+    than expressions.  A change is a tuple of rows with their keys before them; `changed` has the places there of the rows
+    that are in scope, by the numbers of their sources."""
+    names = {source: (f"row{at}_", f"key{at}_") for source, at in changed.items()}
+    target = ["_", "_"]
+    for source, at in changed.items():
+        row, key = names[source]
+        target[at] = f"({key}, {row})"
+    return _compile_loop(rows, env, ", ".join(target), names)
+
+
+def _compile_loop(
+    rows: Sequence[Sequence[exp.Expression]],
+    env: BindEnvironment,
+    target: str,
+    names: dict[int, tuple[str, str]],
+) -> Callable[[Context, Iterable[Any]], list[Row]] | None:
+    """A function (ctx, sets) -> `rows` with each of the sets in the variables of `target`; `names` are those of rows in scope
+    and of their keys."""
+    module, made = _rows_of_values(rows, env, names)
+    if names and module.functions:
+        return None
     of_set: dict[str, str] = {}
+    variables = {"p"} if not names else {name for pair in names.values() for name in pair}
     for name, source in list(module.setup.items()):
-        if not {"p", *of_set}.isdisjoint(_NAMES(source)):
+        if not {*variables, *of_set}.isdisjoint(_NAMES(source)):
             of_set[name] = module.setup.pop(name)
     lines = [f"    {name} = {source}" for name, source in of_set.items()]
     lines += [f"    put({row})" for row in made]
-    lines = ["rows = []", "put = rows.append", "for p in sets:", *lines, "return rows"]
-    function: Callable[[Context, Iterable[Row]], list[Row]] = function_of(
+    lines = ["rows = []", "put = rows.append", f"for {target} in sets:", *lines, "return rows"]
+    function: Callable[[Context, Iterable[Any]], list[Row]] = function_of(
         module, "values_of_sets(ctx, sets)", lines
     )
     return function
 
 
 def _rows_of_values(
-    rows: Sequence[Sequence[exp.Expression]], env: BindEnvironment
+    rows: Sequence[Sequence[exp.Expression]],
+    env: BindEnvironment,
+    names: dict[int, tuple[str, str]] | None = None,
 ) -> tuple[Module, list[str]]:
-    """The module of some rows, and the source of each."""
+    """The module of some rows, and the source of each; `names` are variables of rows in scope and their keys."""
     binder = Binder(env)
     scope = Scope()
     module = Module()
     compiler = BlockCompiler(module, Planner(env), env.functions, env.parameter_kinds)
+    for source, (variable, key) in (names or {}).items():
+        compiler.bindings[source] = Binding(variable, key)
     made = []
     for row in rows:
         bound = ExpressionBinder(binder, scope).bind_all(list(row))

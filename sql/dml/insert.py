@@ -322,12 +322,14 @@ class InsertPlan(WritePlan):
             shown.append((None, (-1, row)))
         return shown
 
-    def run_each(self, ctx: Context, bound: Iterable[Context]) -> int:
+    def run_each(self, ctx: Context, bound: Iterable[Context], changes: Sequence[Change]) -> int:
         if self._changes_by_row:
-            return super().run_each(ctx, bound)
-        values = self.source.values
-        assert values is not None
-        rows = [row for each in bound for row in values(each)]
+            return super().run_each(ctx, bound, changes)
+        rows = self.source.of_changes(ctx, changes)
+        if rows is None:
+            values = self.source.values
+            assert values is not None
+            rows = [row for each in bound for row in values(each)]
         return self._insert(ctx, [rows]).changes
 
     def _in_bulk(

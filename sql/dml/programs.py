@@ -233,7 +233,7 @@ class Program:
                         for _ in plan.run(each):
                             pass
                 else:
-                    ctx.state.changed += plan.run_each(inner, bound())
+                    ctx.state.changed += plan.run_each(inner, bound(), rows)
             return True
         finally:
             ctx.state.running.pop()

@@ -15,6 +15,7 @@ from sqlglot import exp
 from sql.compile import (
     CompiledQuery,
     compile_values,
+    compile_values_of_rows,
     compile_values_of_sets,
     prepare_select,
 )
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
     from sql.schema import Table
 
 Row = tuple[Any, ...]
+
+_UNKNOWN: Any = object()
+
+_CHANGES_AT_ONCE = 4096
+"""Rows of a program whose values are computed before it is asked whether the statement has been cancelled."""
 
 _READ_MIN = 1 << 14
 """Rows among which those of a query are from which on they are read by column from pages, rather than as rows."""
@@ -49,6 +55,7 @@ class Source:
         self.env = env
         self.values: Callable[[Context], list[Row]] | None = None
         self._of_sets: Callable[[Context, Iterable[Row]], list[Row]] | None = None
+        self._of_changes: Callable[[Context, Iterable[Any]], list[Row]] | None = _UNKNOWN
         self._expressions: list[list[exp.Expression]] = []  # that `values` computes
         self.query: CompiledQuery | None = None
         self._copied: Copied | None = None  # of the query
@@ -257,6 +264,24 @@ class Source:
         if self._of_sets is None:
             self._of_sets = compile_values_of_sets(self._expressions, self.env)
         return self._of_sets(ctx, sets)
+
+    def of_changes(self, ctx: Context, changes: Sequence[Any]) -> list[Row] | None:
+        """The rows of VALUES of a program for each of many rows before and after; None where it is better run for each."""
+        if self._of_changes is _UNKNOWN:
+            scopes = self.env.extra_scopes
+            changed = {
+                scopes[name][1]: at for at, name in enumerate(("old", "new")) if name in scopes
+            }
+            self._of_changes = None
+            if self._expressions and len(changed) == len(scopes):
+                self._of_changes = compile_values_of_rows(self._expressions, self.env, changed)
+        if self._of_changes is None:
+            return None
+        rows: list[Row] = []
+        for start in range(0, len(changes), _CHANGES_AT_ONCE):
+            ctx.check()
+            rows += self._of_changes(ctx, changes[start : start + _CHANGES_AT_ONCE])
+        return rows
 
 
 def insert_place(table: Table, name: str) -> int:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sql.context import Context
     from sql.dml.foreign_keys import ForeignKeys
     from sql.dml.keyed import OneRow
+    from sql.dml.programs import Change
     from sql.dml.returning import Returning
     from sql.dml.row_programs import RowPrograms, Starting
     from sql.parse.statements import Delete, Insert, ObjectName, Update
@@ -103,8 +104,8 @@ class WritePlan:
                 total.rows = [*(total.rows or ()), *outcome.rows]
         return total
 
-    def run_each(self, ctx: Context, bound: Iterable[Context]) -> int:
-        """Execute for each row of a program, which `bound` binds in turn; the number of changes."""
+    def run_each(self, ctx: Context, bound: Iterable[Context], changes: Sequence[Change]) -> int:
+        """Execute for each of a program's `changes`, which `bound` binds in turn; the number of changes."""
         return sum([self.run(each).changes for each in bound])
 
 

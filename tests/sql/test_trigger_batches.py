@@ -159,3 +159,35 @@ def test_which_triggers_wait_until_all_rows_are_written(monkeypatch: pytest.Monk
         """
     )
     assert done == [True, True, True, False, False, False, True, True, False, True, False]
+
+
+@pytest.mark.parametrize("event", ["insert", "update", "delete"])
+def test_what_a_program_inserts_of_many_rows(event: str) -> None:
+    """Computed for all of them at once, also where expressions have parts that are named before they are used."""
+    row = "old" if event == "delete" else "new"
+    values = [
+        f"upper({row}.name) || date('2020-01-01'), {row}.rowid, coalesce({row}.v, 0) / 2",
+        f"case {row}.g when 1 then 'one' when 2 then {row}.name else typeof({row}.v) end, {row}._rowid_, {row}.g in (1, 3)",
+        f"{row}.name like 'k1%' or {row}.g between 1 and {row}.v, abs({row}.id - 20), round({row}.v * {row}.g, 1)",
+    ]
+    if event == "update":
+        values.append("old.name || new.name, new.id - old.id, new.v - old.v")
+    body = " ".join(
+        f"insert into log{at}(what, rid, x) values({of});" for at, of in enumerate(values)
+    )
+    tables = "".join(
+        f"create table log{at}(id integer primary key, what, rid int, x);"
+        for at in range(len(values))
+    )
+    names = ["null" if n % 7 == 0 else f"'k{n}'" for n in range(41)]
+    rows = ", ".join(f"({n}, {n % 4}, {names[n]}, {n / 4})" for n in range(1, 41))
+    compare(
+        f"""
+        create table t(id integer primary key, g int, name text unique, v real);
+        {tables}
+        create trigger x after {event} on t begin {body} end;
+        insert into t values{rows};
+        update t set v = v + 1.5, name = name || g where g <> 2;
+        delete from t where g < 3;
+        """
+    )
