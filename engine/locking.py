@@ -226,12 +226,13 @@ class Locking(Syncing):
     def _catch_up(self) -> None:
         """With the file's lock just taken: see everything, and make sure of the log's end."""
         log = self.current_log
-        self._check_not_cut(log, all_of_it=False)
         self._has_shrunk = False
         log.forget_space()
         words = log.words
         clean = words[WORD_HOLDER] == 0  # whoever had the lock before gave it back himself
         visible = words[WORD_VISIBLE]
+        if visible <= log.end:  # else another handle, which has looked, has written since
+            self._check_not_cut(log, all_of_it=False)
         taken_back = visible < log.end or not log.still_has_newest()
         if visible != log.end or not clean:
             log.scan(oldest_lsn=self._oldest_lsn())
