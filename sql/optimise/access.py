@@ -482,12 +482,12 @@ class TableAccess:
         self, path: KeyPath, equal: tuple[Equality, ...], low: Bound | None, rows: float
     ) -> float:
         """One of so many rows that a range of an index leads to."""
-        if rows < NEIGHBOURS_MIN:
+        if rows < NEIGHBOURS_MIN and self.size >= COLUMN_ROWS_MIN:
             return FEW_FETCHED + width_cost(len(self.relation.table.columns))
         cost = self._row_cost()
         if rows > self.size / 8:
             cost *= 0.6
-        if self.relation.table.without_rowid:
+        if rows < NEIGHBOURS_MIN or self.relation.table.without_rowid:
             return cost
         if not equal and low is None and not self.first_of_order:
             return cost  # nobody asks for it
