@@ -184,6 +184,8 @@ class DeletePlan(QueriedPlan):
                     return outcome
             try:
                 found = gathered(self.query.run(ctx))
+                if self.returning is not None:
+                    found = in_key_order(found)
             except BaseException:
                 ctx.session.changes = 0
                 raise

@@ -198,13 +198,18 @@ class KeyRun(UniqueKey):
         looks, source = self._looks(code)
         has_tail = self.index is not None and self._without_rowid
         look_up = "prefixed" if self._without_rowid else "last_parts"
+        rows = "found_"
+        if self.index is not None and not has_tail and len(self._values) < self.index.parts:
+            rows = (
+                "sorted(found_)"  # the entries of one value of the rest ascend by themselves alone
+            )
         return [
             *looks,
             f"found_ = txn.tree({self._tree_id}).{look_up}({source})",
             "if found_ is None: return None",
             f"if not found_: return {none}",
             f"if len(found_) > {RUN_MAX}: return None",
-            f"for {key} in found_:",
+            f"for {key} in {rows}:",
             *([f"    {key} = {key}{self._tail}"] if has_tail else []),
         ]
 

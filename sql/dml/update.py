@@ -133,6 +133,7 @@ class UpdatePlan(QueriedPlan):
         self.bare = (
             self.bulk
             and statement.from_ is None
+            and self.returning is None
             and not self.indexes
             and (records.alias is not None or records.primary_key is not None)
         )
@@ -255,8 +256,8 @@ class UpdatePlan(QueriedPlan):
                 return outcome
         try:
             found = gathered(self.query.run(ctx))
-            if self.statement.from_ is not None:
-                found = in_key_order(_latest(found))
+            if self.statement.from_ is not None or self.returning is not None:
+                found = in_key_order(found if self.statement.from_ is None else _latest(found))
             if not found:
                 return WriteOutcome(0, 0, None if self.returning is None else [])
         except BaseException:
