@@ -63,7 +63,8 @@ def run(workload: Workload, place: Place, *, quick: bool, rounds: int | None = N
     size = workload.quick_size if quick else workload.size
     outcome = Outcome(workload, size)
     peers = [peer for peer in workload.peers if is_there(peer)]
-    count = rounds or (min(workload.rounds, 3) if quick else workload.rounds)
+    most = 1 if workload.goal is None else 2
+    count = rounds or (min(workload.rounds, most) if quick else workload.rounds)
     ours = workload.peers[0]
     for number in range(count):
         turn = peers[number % len(peers) :] + peers[: number % len(peers)]

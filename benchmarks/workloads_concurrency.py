@@ -14,7 +14,7 @@ from benchmarks.peers import open_peer
 from benchmarks.workloads import Job, workload
 from benchmarks.workloads_kv import key_of, pairs_of, put_all, value_of
 
-SECONDS = 1.5
+SECONDS = 1.0
 TURNS = 3
 """Of one and the other, of which the median counts."""
 

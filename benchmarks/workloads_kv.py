@@ -70,14 +70,16 @@ def _get(job: Job) -> int:
     return found
 
 
-workload("kv-get-100k", "get, hit, 100k keys", goal=4, peers=ALL, size=100_000)(_get)
+workload("kv-get-100k", "get, hit, 100k keys", goal=4, peers=ALL, size=100_000, quick_size=30_000)(
+    _get
+)
 workload(
     "kv-get-1m",
     "get, hit, 1M keys, warm",
     goal=4,
     peers=ALL,
     size=1_000_000,
-    quick_size=300_000,
+    quick_size=100_000,
     rounds=3,
 )(_get)
 
