@@ -17,7 +17,7 @@ from benchmarks.workloads_kv import key_of, loaded, value_of
 
 PEERS = ("kvsh", "sqlite", "sqlite-tuned")
 STEPS = 10_000
-SECONDS = 1.5
+SECONDS = 1.0
 
 
 def _keys(job: Job, seed: int) -> list[bytes]:
