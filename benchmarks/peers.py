@@ -136,9 +136,13 @@ def _rocksdict(path: str, durable: bool) -> KeyValuePeer:
 
     options = rocksdict.Options(raw_mode=True)
     db = rocksdict.Rdict(path + ".rocks", options)
-    write = rocksdict.WriteOptions()
-    write.sync = durable
-    db.set_write_options(write)
+
+    def set_sync(sync: bool) -> None:
+        write = rocksdict.WriteOptions()
+        write.sync = sync
+        db.set_write_options(write)
+
+    set_sync(durable)
 
     def scan(lo: bytes | None, hi: bytes | None) -> Pairs:
         for key, value in db.items(from_key=lo):
@@ -146,10 +150,16 @@ def _rocksdict(path: str, durable: bool) -> KeyValuePeer:
                 return
             yield key, value
 
-    def nothing() -> None:
-        """RocksDB's batches have no reads of their own writes: every put stands alone."""
+    def begin() -> None:
+        """RocksDB's batches have no reads of their own writes: every put stands alone, and `commit` syncs all."""
+        set_sync(False)
 
-    return KeyValuePeer(db.get, db.__setitem__, db.__delitem__, scan, nothing, nothing, db.close)
+    def commit() -> None:
+        if durable:
+            db.flush_wal(sync=True)
+        set_sync(durable)
+
+    return KeyValuePeer(db.get, db.__setitem__, db.__delitem__, scan, begin, commit, db.close)
 
 
 _OPENERS: dict[str, Callable[[str, bool], KeyValuePeer]] = {
