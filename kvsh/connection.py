@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, Never, TypeVar
 from btree import call_in_child
 from kvsh import LEGACY_TRANSACTION_CONTROL, adapting, callbacks, errors, settings
 from kvsh.connecting import checked_autocommit, checked_level, opened
-from kvsh.cursor import NO_PLANS, Cursor, translating
+from kvsh.cursor import NO_PLANS, Cursor, SharedCursor, translating
 from kvsh.errors import LOWER_ERRORS, ProgrammingError, translated
 from kvsh.extending import Extensible
 from kvsh.tidying import tidy
@@ -157,6 +157,8 @@ class Connection(Extensible):
         """A new cursor, made by `factory(connection)`, with this connection's row factory."""
         self._check_thread()
         self._check_open()
+        if factory is Cursor and self._is_shared:
+            factory = SharedCursor  # type: ignore[assignment]
         cursor = factory(self)
         if not issubclass(type(cursor), Cursor):
             raise TypeError(f"factory must return a cursor, not {type(cursor).__name__}")

@@ -18,6 +18,7 @@ from sys import maxsize
 from threading import get_ident
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Never, TypeVar
+from weakref import ref
 
 from kvsh import adapting
 from kvsh.binding import bound, bound_sets
@@ -301,7 +302,7 @@ class Cursor:
         else:
             batches = result.batches()
             if batches.__class__ is not _LIST_ITERATOR:
-                batches = translating(batches, self.connection)
+                batches = translating(batches, self.connection, ref(self))
             self._give(columns, chain.from_iterable(batches))
         if is_dml:
             self.rowcount = result.rowcount
@@ -479,12 +480,53 @@ class Cursor:
             raise ProgrammingError("Recursive use of cursors not allowed.")
 
 
-def translating(batches: Iterator[_Item], connection: Connection) -> Iterator[_Item]:
-    """The items of an iterator, each made in the connection's turn, with the lower layers' errors translated."""
+class SharedCursor(Cursor):
+    """A cursor of a connection that threads share (`check_same_thread=False`): threads that fetch from it at the same time
+    take turns, and each row goes to one of them."""
+
+    def __next__(self) -> Any:
+        with self.connection._turn:
+            return super().__next__()
+
+    def fetchone(self) -> Any:
+        """The next row, or None at the end."""
+        with self.connection._turn:
+            return super().fetchone()
+
+    def fetchmany(self, size: int | None = None) -> list[Any]:
+        """The next `size` rows (default: `arraysize`), fewer at the end; all if it is negative."""
+        with self.connection._turn:
+            return super().fetchmany(size)
+
+    def fetchall(self) -> list[Any]:
+        """All rows that are left."""
+        with self.connection._turn:
+            return super().fetchall()
+
+
+def _nobody() -> None:
+    return None
+
+
+def translating(
+    batches: Iterator[_Item], connection: Connection, reader: Callable[[], Cursor | None] = _nobody
+) -> Iterator[_Item]:
+    """The items of an iterator, each made in the connection's turn, with the lower layers' errors translated.
+
+    `reader` gives the cursor they are for, if it is still there (weakly: a cursor that is dropped is gone at once).
+    While an item is made, a function that the statement calls can't use it."""
     try:
         while True:
             with connection._turn:
-                item = next(batches, None)
+                cursor = reader()
+                if cursor is not None:
+                    cursor._barred = True
+                try:
+                    item = next(batches, None)
+                finally:
+                    if cursor is not None:
+                        cursor._barred = False
+                        cursor = None
             if item is None:
                 return
             yield item

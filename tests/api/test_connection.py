@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
+import weakref
 from pathlib import Path
 
 import pytest
@@ -273,3 +275,41 @@ def test_the_sets_before_a_wrong_one_are_in_the_transaction(
     assert con.execute("SELECT count(*) FROM t").fetchone() == (4500,)
     con.rollback()
     assert con.execute("SELECT count(*) FROM t").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("use", ["fetchone", "fetchmany", "fetchall", "__next__", "close"])
+def test_a_function_can_not_use_the_cursor_whose_row_it_makes(
+    con: kvsh.Connection, use: str
+) -> None:
+    con.executescript(
+        "CREATE TABLE t(x); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 5000)"
+        " INSERT INTO t SELECT i FROM n"
+    )
+    cursor = con.cursor()
+    refused = []
+
+    def echo(value: int) -> int:
+        if value == 3000:
+            with pytest.raises(kvsh.ProgrammingError, match="Recursive use of cursors") as caught:
+                getattr(cursor, use)()
+            refused.append(caught)
+        return value
+
+    con.create_function("echo", 1, echo)
+    rows = list(cursor.execute("SELECT echo(x) FROM t"))
+    assert refused
+    assert rows == [(i,) for i in range(1, 5001)]
+
+
+def test_a_cursor_that_is_dropped_is_gone_at_once(con: kvsh.Connection) -> None:
+    con.execute("CREATE TABLE t(x)")
+    con.executemany("INSERT INTO t VALUES(?)", [(i,) for i in range(5000)])
+    cursor = con.execute("SELECT x FROM t ORDER BY -x")
+    assert next(cursor) == (4999,)
+    gone = weakref.ref(cursor)
+    gc.disable()
+    try:
+        del cursor
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -93,3 +94,26 @@ def test_a_thread_may_read_on_while_others_commit_and_stop_a_statement(shared: A
     assert len(seen) >= ROWS - 1  # one row was taken by zip()
     shared.interrupt()  # which waits for no turn
     assert shared.execute("SELECT count(*) FROM t").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("sql", ["SELECT id FROM t", "SELECT id FROM t ORDER BY b"])
+def test_threads_that_fetch_from_one_cursor_get_each_row_once(shared: Any, sql: str) -> None:
+    cursor = shared.execute(sql)
+    found: list[int] = []
+
+    def work(number: int) -> None:
+        if number == 0:
+            found.extend(i for (i,) in cursor)
+        while rows := cursor.fetchmany(number) if number else cursor.fetchall():
+            found.extend(i for (i,) in rows)
+            row = cursor.fetchone()
+            if row is not None:
+                found.append(row[0])
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        in_threads(*[partial(work, number) for number in range(5)])
+    finally:
+        sys.setswitchinterval(interval)
+    assert sorted(found) == [*range(ROWS)]
