@@ -48,6 +48,7 @@ from sql.run.arithmetic import OPERATORS
 from sql.run.ranges import UNBOUND, rowid_of
 from sql.run.short import (
     ByRowid,
+    Fetch,
     KeysOf,
     Operand,
     Pick,
@@ -62,7 +63,6 @@ from sql.run.short import (
     from_below,
     picking,
     present,
-    rows_of,
     run_of,
     tree_end,
     unbound,
@@ -236,32 +236,32 @@ class _Maker:
             raise _NotShort
         limits = None if block.limit is None else self._limits(block)
         places, width = _places(block, relation), len(relation.table.columns)
-        pick = picking(places, width)
-        value, number = access.equality.value, relation.table.tree_id
+        fetch = Fetch(relation.table.tree_id, places, picking(places, width))
+        value = access.equality.value
         if access.equality.many:
             if not isinstance(value, InList) or len(value.items) > _COUNT_MAX:
                 raise _NotShort
             if any(isinstance(i, Literal) and i.value.__class__ is not int for i in value.items):
                 raise _NotShort
             operands = [*map(self._operand, value.items)]
-            return self._by_some(number, operands, pick, limits, access.reverse)
+            return self._by_some(fetch, operands, limits, access.reverse)
         operand = self._operand(value)
         if isinstance(value, Literal) and value.value.__class__ is not int:
             raise _NotShort
         if isinstance(value, Parameter) and len(self.types) == 1 and limits is None:
-            return ByRowid(number, places, width)
-        return self._by_some(number, [operand], pick, limits)
+            return ByRowid(fetch.tree_id, places, width)
+        return self._by_some(fetch, [operand], limits)
 
     def _by_some(
         self,
-        number: int,
+        fetch: Fetch,
         operands: list[Operand],
-        pick: Pick | None,
         limits: Callable[[Values], tuple[int, int]] | None,
         reverse: bool = False,
     ) -> Short:
         """The rows of some row ids, in their order."""
         types = self.types
+        number, columns, pick = fetch
 
         def ready(transaction: Transaction) -> Ready:
             tree = transaction.tree(number)
@@ -270,7 +270,7 @@ class _Maker:
                 if tuple(map(type, values)) != types:
                     return None
                 wanted = {operand(values) for operand in operands}
-                found = tree.get_many(sorted(wanted, reverse=reverse))
+                found = tree.get_many(sorted(wanted, reverse=reverse), columns)
                 if None in found:
                     found = [row for row in found if row is not None]
                 if limits is not None:
@@ -347,7 +347,7 @@ class _Maker:
         else:
             places = _places(block, relation)
             pick = picking(places, len(relation.table.columns))
-            fetch = relation.table.tree_id
+            fetch = Fetch(relation.table.tree_id, places, pick)
         if block.limit is not None:
             return self._first(self._keys(access), self._limits(block), pick, fetch, path)
         if access.low not in (None, PRESENT) and access.high is not None:
@@ -391,14 +391,14 @@ class _Maker:
             return lambda values: ()
         return lambda values: tuple([operand(values) for operand in operands])
 
-    def _equal(self, number: int, prefix: Operand, pick: Pick | None, fetch: int | None) -> Short:
-        """All keys that begin with `prefix`, or the rows of table `fetch` that they lead to."""
+    def _equal(self, number: int, prefix: Operand, pick: Pick | None, fetch: Fetch | None) -> Short:
+        """All keys that begin with `prefix`, or the rows that they lead to."""
         types = self.types
 
         def ready(transaction: Transaction) -> Ready:
             tree = transaction.tree(number)
             if fetch is not None:
-                return fetching(tree, prefix, types, transaction.tree(fetch), pick)
+                return fetching(tree, prefix, types, fetch.rows(transaction))
 
             def keys(values: Values) -> Rows | None:
                 if tuple(map(type, values)) != types:
@@ -439,7 +439,7 @@ class _Maker:
         keys_of: KeysOf,
         limits: Callable[[Values], tuple[int, int]],
         pick: Pick | None,
-        fetch: int | None,
+        fetch: Fetch | None,
         path: KeyPath,
     ) -> Short:
         """As many keys of a range as LIMIT lets through, or their rows."""
@@ -450,7 +450,7 @@ class _Maker:
             if fetch is None:
                 keys, fetched = keys_of(index, pick), None
             else:
-                keys, fetched = keys_of(index, None), rows_of(transaction.tree(fetch), pick)
+                keys, fetched = keys_of(index, None), fetch.rows(transaction)
 
             def rows(values: Values) -> Rows | None:
                 if tuple(map(type, values)) != types:

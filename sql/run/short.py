@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from btree import NOT_AT_HAND, Row, Store, Transaction, Tree, picked_keys
 from sql.run.ranges import PRESENT, UNBOUND, first_keys, index_end, rowid_end
@@ -221,11 +221,9 @@ def fetching(
     index: Tree,
     prefix: Operand,
     types: tuple[type, ...],
-    table: Tree,
-    pick: Pick | None,
+    fetched: Callable[[Sequence[int]], Rows | None],
 ) -> Ready:
-    """Rows of a table by the row ids that an index has."""
-    fetched = rows_of(table, pick)
+    """Rows by the row ids that an index has; `fetched`: see `Fetch.rows`."""
     hot_ids, keep = hot_rows(index)
 
     def rows(values: Values) -> Rows | None:
@@ -244,27 +242,36 @@ def fetching(
     return rows
 
 
-def rows_of(table: Tree, pick: Pick | None) -> Callable[[Sequence[int]], Rows | None]:
-    hot_row, keep = hot_rows(table)
+class Fetch(NamedTuple):
+    """A table of which some rows are wanted: which of their columns, and what picks these."""
 
-    def rows(rowids: Sequence[int]) -> Rows | None:
-        if len(rowids) > HOT_MAX:  # there is no room for what long results might want once more
-            found = table.get_many(rowids)
-            if None in found:
-                return None
-            return found if pick is None else [*map(pick, found)]
-        found = []
-        for rowid in rowids:
-            row = hot_row(rowid)
-            if row is None:
-                row = table.get(rowid)
-                if row is None:
+    tree_id: int
+    columns: list[int]
+    pick: Pick | None
+
+    def rows(self, transaction: Transaction) -> Callable[[Sequence[int]], Rows | None]:
+        """What gives the rows of some row ids, None if one of them has none."""
+        table, columns, pick = transaction.tree(self.tree_id), self.columns, self.pick
+        hot_row, keep = hot_rows(table)
+
+        def rows(rowids: Sequence[int]) -> Rows | None:
+            if len(rowids) > HOT_MAX:  # there is no room for what long results might want once more
+                found = table.get_many(rowids, columns)
+                if None in found:
                     return None
-                keep(rowid, row)
-            found.append(row if pick is None else pick(row))
-        return found
+                return found if pick is None else [*map(pick, found)]
+            found = []
+            for rowid in rowids:
+                row = hot_row(rowid)
+                if row is None:
+                    row = table.get(rowid)
+                    if row is None:
+                        return None
+                    keep(rowid, row)
+                found.append(row if pick is None else pick(row))
+            return found
 
-    return rows
+        return rows
 
 
 def hot_rows(tree: Tree) -> tuple[Callable[[Any], Any], Callable[[Any, Any], None]]:
