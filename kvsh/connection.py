@@ -30,6 +30,7 @@ from sql import Session
 if TYPE_CHECKING:
     from btree import Store
     from kvsh.blob import Blob
+    from kvsh.row import Places
     from sql import Prepared
 
 AnyCursor = TypeVar("AnyCursor", bound=Cursor)
@@ -129,6 +130,7 @@ class Connection(Extensible):
         self._session = Session(store, busy_timeout=timeout)
         self.row_factory: Callable[[Any, tuple[Any, ...]], Any] | None = None
         self.text_factory: Callable[[bytes], Any] = str
+        self._places: dict[int, tuple[Any, Places]] = {}  # by the columns' identity
         self._isolation_level = level
         self._session.begins_first = level is not None
         self._detect_types = detect_types

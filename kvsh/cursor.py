@@ -24,6 +24,7 @@ from kvsh import adapting
 from kvsh.binding import bound, bound_sets
 from kvsh.damage import UNFORESEEN, raise_damage
 from kvsh.errors import LOWER_ERRORS, DataError, InterfaceError, ProgrammingError, translated
+from kvsh.row import Places, Row
 from sql import Result, is_complete, next_statement
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ _CONVERTER_HINT = re.compile(r"\[([^][]*)\]")
 _NAME_WITHOUT_HINT = re.compile(r"[^[]*?(?= ?\[)")
 
 _Item = TypeVar("_Item")
+_PLACES_MAX = 256
+"""The names' places of so many statements' columns are kept for their next execution."""
+
 _NO_PARAMETERS: tuple[Any, ...] = ()
 _NO_ROWS: Iterator[Any] = iter(())
 _LIST_ITERATOR: type = type(iter([0]))
@@ -98,6 +102,18 @@ class Cursor:
                 ]
             )
         return known
+
+    @property
+    def _places(self) -> Places:
+        """Which column has which name, for `Row`; known from the statement's last execution, if its columns are."""
+        columns = self._columns
+        kept = self.connection._places
+        known = kept.get(id(columns))
+        if known is None or known[0] is not columns:
+            if len(kept) >= _PLACES_MAX:
+                kept.clear()
+            known = kept[id(columns)] = columns, Places(self.description or ())
+        return known[1]
 
     # -- executing -------------------------------------------------------------------------------
 
@@ -349,37 +365,44 @@ class Cursor:
     def _row_maker(self, columns: Sequence[Any]) -> Callable[[tuple[Any, ...]], Any] | None:
         """What has to be done to each row, or None: converters, text factory, row factory."""
         connection = self.connection
-        text_factory = connection.text_factory
         detect = connection._detect_types
-        fields: list[Callable[[bytes], Any] | None] = [None] * len(columns)
+        converting = {}
         if detect:
-            fields = [self._converter(column, detect) for column in columns]
+            converters = [self._converter(column, detect) for column in columns]
+            converting = {place: convert for place, convert in enumerate(converters) if convert}
         row_factory = self.row_factory
-        plain_text = text_factory is str
-        if plain_text and not any(fields):
-            if row_factory is None:
-                return None
-            factory = row_factory
-            return lambda row: factory(self, row)
+        reader = ref(self)  # weakly: the cursor keeps its rows, not they it
+        finish: Callable[[tuple[Any, ...]], Any]
+        if row_factory is None:
+            finish = tuple
+        elif row_factory is Row:
+            finish = self._places.row
+        else:
+            factory: Any = row_factory
+            finish = lambda row: factory(reader(), row)  # noqa: E731
+        plain_text = connection.text_factory is str
+        if plain_text and not converting:
+            return None if row_factory is None else finish
+        others = [place for place in range(len(columns)) if place not in converting]
 
         def make(row: tuple[Any, ...]) -> Any:
-            self._barred = True
+            values = list(row)
+            cursor: Any = reader()
+            cursor._barred = True
             try:
-                values = tuple(
-                    value
-                    if value is None
-                    else None
-                    if convert is not None and value == b""
-                    else convert(_as_bytes(value))
-                    if convert is not None
-                    else connection.text_factory(value.encode())
-                    if type(value) is str and connection.text_factory is not str
-                    else value
-                    for value, convert in zip(row, fields, strict=True)
-                )
+                for place, convert in converting.items():
+                    value = values[place]
+                    if value is not None:
+                        values[place] = None if value == b"" else convert(_as_bytes(value))
+                text_factory = connection.text_factory  # it may be another one by now
+                if text_factory is not str:
+                    for place in others:
+                        value = values[place]
+                        if value.__class__ is str:
+                            values[place] = text_factory(value.encode())
             finally:
-                self._barred = False
-            return values if row_factory is None else row_factory(self, values)
+                cursor._barred = False
+            return finish(tuple(values))
 
         return make
 

@@ -7,6 +7,7 @@ import os
 import threading
 import weakref
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -301,11 +302,16 @@ def test_a_function_can_not_use_the_cursor_whose_row_it_makes(
     assert rows == [(i,) for i in range(1, 5001)]
 
 
-def test_a_cursor_that_is_dropped_is_gone_at_once(con: kvsh.Connection) -> None:
+@pytest.mark.parametrize("factory", [None, kvsh.Row, lambda cursor, row: row])
+@pytest.mark.parametrize("text", [str, bytes])
+def test_a_cursor_that_is_dropped_is_gone_at_once(
+    con: kvsh.Connection, factory: Any, text: type
+) -> None:
+    con.row_factory, con.text_factory = factory, text
     con.execute("CREATE TABLE t(x)")
     con.executemany("INSERT INTO t VALUES(?)", [(i,) for i in range(5000)])
     cursor = con.execute("SELECT x FROM t ORDER BY -x")
-    assert next(cursor) == (4999,)
+    assert tuple(next(cursor)) == (4999,)
     gone = weakref.ref(cursor)
     gc.disable()
     try:
@@ -313,3 +319,27 @@ def test_a_cursor_that_is_dropped_is_gone_at_once(con: kvsh.Connection) -> None:
         assert gone() is None
     finally:
         gc.enable()
+
+
+def test_the_names_of_a_row_are_those_of_its_own_result(con: kvsh.Connection) -> None:
+    con.row_factory = kvsh.Row
+    con.execute('CREATE TABLE t(a, B, "É")')
+    con.execute("INSERT INTO t VALUES(1, 2, 3)")
+    for _ in range(2):
+        row = con.execute("SELECT *, 4 AS A, 5 AS b FROM t").fetchone()
+        assert [row["a"], row["A"], row["b"], row["B"], row["É"]] == [1, 1, 2, 2, 3]
+        assert row.keys() == ["a", "B", "É", "A", "b"]
+        assert dict(row) == {"a": 1, "A": 1, "B": 2, "b": 2, "É": 3}
+        with pytest.raises(IndexError):
+            row["é"]
+        con.execute("SELECT * FROM t").fetchone().keys().clear()
+    con.execute("ALTER TABLE t RENAME COLUMN a TO other")
+    row = con.execute("SELECT * FROM t").fetchone()
+    assert row.keys() == ["other", "B", "É"]
+    assert row["OTHER"] == 1
+    with pytest.raises(IndexError):
+        row["a"]
+    for number in range(600):  # more statements than are remembered
+        row = con.execute(f"SELECT other AS n{number} FROM t").fetchone()
+        assert row.keys() == [f"n{number}"]
+        assert row[f"N{number}"] == 1
