@@ -18,6 +18,7 @@ from btree.errors import (
     ReadOnlyError,
     StorageError,
     StoreError,
+    TooLargeError,
 )
 from btree.kept_columns import Column
 from btree.keyspace import KeySpace, prefix_end, purge_expired
@@ -85,6 +86,7 @@ __all__ = [
     "StoreError",
     "StoreTransaction",
     "StoredColumn",
+    "TooLargeError",
     "Transaction",
     "Tree",
     "TreeKind",

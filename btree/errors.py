@@ -10,6 +10,7 @@ from engine import (
     NotADatabaseError,
     ReadOnlyError,
     StorageError,
+    TooLargeError,
 )
 from engine import EngineError as StoreError
 
@@ -22,4 +23,5 @@ __all__ = [
     "ReadOnlyError",
     "StorageError",
     "StoreError",
+    "TooLargeError",
 ]

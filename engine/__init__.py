@@ -13,6 +13,7 @@ from engine.errors import (
     NotADatabaseError,
     ReadOnlyError,
     StorageError,
+    TooLargeError,
 )
 from engine.file import File, FileSystem, OsFile, OsFileSystem, temporary_name
 from engine.forking import call_in_child
@@ -68,6 +69,7 @@ __all__ = [
     "Salvage",
     "Snapshot",
     "StorageError",
+    "TooLargeError",
     "Writer",
     "call_in_child",
     "check_options",

@@ -42,6 +42,15 @@ class CorruptionError(EngineError):
     """Bytes on the disk are not what was written: restore a backup, or salvage with `repair`."""
 
 
+class TooLargeError(EngineError):
+    """What is to be stored in one piece is larger than the file's records are."""
+
+    def __init__(self, size_bytes: int, bytes_max: int) -> None:
+        super().__init__(
+            f"string or blob too big: {size_bytes:,} bytes with its key, and a file takes at most {bytes_max:,} in one piece"
+        )
+
+
 class StorageError(EngineError):
     """The operating system refused a read, a write or a sync (disk full, I/O error)."""
 

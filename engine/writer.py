@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby, repeat
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import EngineError, StorageError, refused
+from engine.errors import StorageError, TooLargeError, refused
 from engine.format import (
     COMMIT,
     KIND_DELETE,
@@ -210,7 +210,7 @@ class Writer:
 
         `owner`: whose page it is, for a repair to know; what a page is to the layer above is its own affair."""
         if len(payload) > PAYLOAD_BYTES_MAX:
-            raise EngineError(f"a page of {len(payload)} bytes is over {PAYLOAD_BYTES_MAX}")
+            raise TooLargeError(len(payload), PAYLOAD_BYTES_MAX)
         offset = self._add(KIND_PAGE, page, payload, owner)
         self._changes[page] = pack_location(offset, len(payload))
 
@@ -228,8 +228,8 @@ class Writer:
         """`put_early` for many pages: half the time for each."""
         assert not self._ended, "the writer has ended"
         self._check_whole()
-        if max(map(len, payloads)) > PAYLOAD_BYTES_MAX:
-            raise EngineError(f"a page is over {PAYLOAD_BYTES_MAX} bytes")
+        if (longest := max(map(len, payloads))) > PAYLOAD_BYTES_MAX:
+            raise TooLargeError(longest, PAYLOAD_BYTES_MAX)
         salt, lsn = self._log.salt, self.lsn + 1
         pieces: list[_Bytes] = []
         crcs, locations = [], []
@@ -389,7 +389,7 @@ class Writer:
         assert not self._records, "a redo commit has no pages"
         assert not self._ended, "the writer has ended"
         if len(payload) > PAYLOAD_BYTES_MAX - 4096:
-            raise EngineError(f"a redo payload of {len(payload)} bytes is too large")
+            raise TooLargeError(len(payload), PAYLOAD_BYTES_MAX - 4096)
         store = self._store
         try:
             with store.mutex:

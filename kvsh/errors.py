@@ -16,6 +16,7 @@ from btree import (
     NotADatabaseError,
     ReadOnlyError,
     StoreError,
+    TooLargeError,
 )
 from sql import (
     CannotOpenError,
@@ -110,7 +111,7 @@ def translated(error: Exception, *, opening: bool = False) -> Error:
         return _coded(OperationalError(message), "SQLITE_INTERRUPT")
     if isinstance(error, MisuseError):
         return _coded(ProgrammingError(message), "SQLITE_MISUSE")
-    if isinstance(error, TooBigError):
+    if isinstance(error, TooBigError | TooLargeError):
         return _coded(DataError(message), "SQLITE_TOOBIG")
     if isinstance(error, NotAuthorizedError):
         return _coded(DatabaseError(str(error)), "SQLITE_AUTH")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -90,3 +91,22 @@ def _told(connection: Any, statement: str) -> Any:
         return type(error).__name__, str(error), error.sqlite_errorname
     names = cursor.description and [column[0] for column in cursor.description]
     return names, cursor.fetchall()
+
+
+def test_what_is_too_large_for_a_file_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    con = kvsh.connect(tmp_path / "a.db")
+    con.execute("CREATE TABLE t(x)")
+    monkeypatch.setattr("engine.writer.PAYLOAD_BYTES_MAX", 1 << 20)
+    con.executemany("INSERT INTO t VALUES(?)", [("short",), (bytes(1 << 20),)])
+    with pytest.raises(kvsh.DataError, match="^string or blob too big: 1,048,585 bytes") as caught:
+        con.commit()
+    assert caught.value.sqlite_errorname == "SQLITE_TOOBIG"
+    assert con.execute("SELECT count(*) FROM t").fetchone() == (0,)
+    con.close()
+    with kvsh.open(tmp_path / "b.db") as db:
+        with pytest.raises(kvsh.DataError, match="^string or blob too big"):
+            db.put("key", bytes(1 << 20))
+        db.put("key", bytes(1_000_000))
+        assert len(db["key"]) == 1_000_000
