@@ -52,8 +52,8 @@ if TYPE_CHECKING:
 
 apilevel = "2.0"
 paramstyle = "qmark"
-threadsafety = 1
-"""Threads may share the module, not connections (PEP 249); a `Database` may be shared."""
+threadsafety = 3
+"""Threads may share the module, connections that were made with `check_same_thread=False`, and their cursors (PEP 249)."""
 
 version = "2.6.0"
 """What the sqlite3 module calls its own version."""
@@ -94,6 +94,10 @@ def __getattr__(name: str) -> Any:
         from importlib import import_module
 
         value = getattr(import_module(home), name)
+    elif name == "dbapi2":
+        from importlib import import_module
+
+        value = import_module("kvsh.dbapi2")
     elif name == "__version__":
         from importlib.metadata import version as installed
 

@@ -8,6 +8,7 @@ is a place that has to catch every Exception.
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 from kvsh import tracebacks
@@ -119,8 +120,12 @@ def _sentence(method: str, what: str) -> str:
     return f"user-defined aggregate's '{method}' method {what}"
 
 
-def _check_count(count: int, error: type[OperationalError] | type[ProgrammingError]) -> None:
-    if not -1 <= count <= ARGUMENTS_MAX:
+def _check_signature(
+    name: str, count: int, error: type[OperationalError] | type[ProgrammingError]
+) -> None:
+    if not isinstance(name, str):
+        raise TypeError(f"a function's name must be str, not {type(name).__name__}")
+    if not -1 <= index(count) <= ARGUMENTS_MAX:
         raise error(f"a function has -1 (any number) to {ARGUMENTS_MAX} arguments, not {count}")
 
 
@@ -130,7 +135,7 @@ def add_function(
     """Let `name` with `count` arguments (-1: any number) call `call`; None removes it."""
     from sql import Function
 
-    _check_count(count, OperationalError)
+    _check_signature(name, count, OperationalError)
     if call is None:
         registry.unregister(name, count)
         return
@@ -147,7 +152,7 @@ def add_aggregate(
     """Let `name` aggregate by instances of `make` (`slides`: as a window function); None removes it."""
     from sql import Aggregate
 
-    _check_count(count, ProgrammingError if slides else OperationalError)
+    _check_signature(name, count, ProgrammingError if slides else OperationalError)
     if make is None:
         registry.unregister(name, count)
         return

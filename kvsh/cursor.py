@@ -224,7 +224,7 @@ class Cursor:
         """Run one statement that writes for each set of parameters.
 
         `rowcount` is the sum; the statement is prepared once and inserts are loaded in bulk."""
-        with self._begin_use(sql)._turn:
+        with self._begin_use(sql, "executemany")._turn:
             self._execute_sets(sql, parameters)
         return self
 
@@ -267,7 +267,7 @@ class Cursor:
         """Commit, then run all statements of `script`; rows they give are read and dropped."""
         if isinstance(script, str) and "\0" in script:
             raise ValueError("embedded null character")
-        with self._begin_use(script)._turn:
+        with self._begin_use(script, "executescript")._turn:
             self._execute_all(script)
         return self
 
@@ -294,13 +294,13 @@ class Cursor:
         finally:
             self._barred = False
 
-    def _begin_use(self, sql: str) -> Connection:
+    def _begin_use(self, sql: str, method: str = "execute") -> Connection:
         """The checks before any statement, and the end of the previous one."""
         self._check_open()
         connection = self.connection
         self._check_not_busy()
         if type(sql) is not str and not isinstance(sql, str):
-            raise TypeError(f"execute() argument 1 must be str, not {type(sql).__name__}")
+            raise TypeError(f"{method}() argument 1 must be str, not {type(sql).__name__}")
         if len(sql) > connection._sql_length_limit():
             raise DataError("query string is too large")
         if "\0" in sql:
@@ -573,6 +573,9 @@ def _as_bytes(value: Any) -> bytes:
 
 def complete_statement(statement: str) -> bool:
     """Whether the text ends a statement: a `;` outside quotes and comments (and triggers' bodies)."""
+    if not isinstance(statement, str):
+        kind = type(statement).__name__
+        raise TypeError(f"complete_statement() argument 'statement' must be str, not {kind}")
     return is_complete(statement)
 
 

@@ -8,6 +8,8 @@ would look for them.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from btree import (
     BusyError,
     ClosedError,
@@ -104,35 +106,39 @@ def translated(error: Exception, *, opening: bool = False) -> Error:
     `opening`: it came while the database was being opened."""
     message = with_notes(error, str(error))
     if isinstance(error, ConstraintError):
-        return _coded(
+        return coded(
             IntegrityError(message), _CONSTRAINT_NAMES.get(error.kind, "SQLITE_CONSTRAINT")
         )
     if isinstance(error, Interrupted):
-        return _coded(OperationalError(message), "SQLITE_INTERRUPT")
+        return coded(OperationalError(message), "SQLITE_INTERRUPT")
     if isinstance(error, MisuseError):
-        return _coded(ProgrammingError(message), "SQLITE_MISUSE")
+        return coded(ProgrammingError(message), "SQLITE_MISUSE")
     if isinstance(error, TooBigError | TooLargeError):
-        return _coded(DataError(message), "SQLITE_TOOBIG")
+        return coded(DataError(message), "SQLITE_TOOBIG")
     if isinstance(error, NotAuthorizedError):
-        return _coded(DatabaseError(str(error)), "SQLITE_AUTH")
+        return coded(DatabaseError(str(error)), "SQLITE_AUTH")
     if isinstance(error, CannotOpenError):
-        return _coded(OperationalError(message), "SQLITE_CANTOPEN")
+        return coded(OperationalError(message), "SQLITE_CANTOPEN")
     if isinstance(error, SqlError):
-        return _coded(OperationalError(message), "SQLITE_ERROR")
+        return coded(OperationalError(message), "SQLITE_ERROR")
     if isinstance(error, ClosedError):
-        return _coded(ProgrammingError("Cannot operate on a closed database."), "SQLITE_MISUSE")
+        return coded(ProgrammingError("Cannot operate on a closed database."), "SQLITE_MISUSE")
     if isinstance(error, BusyError | ConflictError):
-        return _coded(OperationalError(message), "SQLITE_BUSY")
+        return coded(OperationalError(message), "SQLITE_BUSY")
     if isinstance(error, ReadOnlyError):
-        return _coded(OperationalError(message), "SQLITE_READONLY")
+        return coded(OperationalError(message), "SQLITE_READONLY")
     if isinstance(error, NotADatabaseError):
-        return _coded(DatabaseError(message), "SQLITE_NOTADB")
+        return coded(DatabaseError(message), "SQLITE_NOTADB")
     if isinstance(error, CorruptionError):
-        return _coded(DatabaseError(message), "SQLITE_CORRUPT")
-    return _coded(OperationalError(message), "SQLITE_CANTOPEN" if opening else "SQLITE_IOERR")
+        return coded(DatabaseError(message), "SQLITE_CORRUPT")
+    return coded(OperationalError(message), "SQLITE_CANTOPEN" if opening else "SQLITE_IOERR")
 
 
-def _coded(error: Error, name: str) -> Error:
+Coded = TypeVar("Coded", bound=Error)
+
+
+def coded(error: Coded, name: str) -> Coded:
+    """The error, with SQLite's name for it and its number."""
     from kvsh.codes import CODES
 
     error.sqlite_errorname = name

@@ -74,6 +74,9 @@ class KeysAsMapping(ABC):
 
     __iter__ = keys
 
+    def __reversed__(self) -> Iterator[bytes]:
+        return chain.from_iterable(keys for keys, _ in self._batches(reverse=True))
+
     def values(self) -> Iterator[bytes]:
         """All values in the order of their keys."""
         return chain.from_iterable(values for _, values in self._batches())

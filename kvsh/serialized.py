@@ -9,7 +9,7 @@ import os
 import tempfile
 from typing import Any
 
-from btree import open_store
+from btree import CorruptionError, NotADatabaseError, open_store
 from sql import Session, copy_database
 
 
@@ -37,8 +37,11 @@ def restore(session: Session, data: Any, name: str = "main") -> None:
             path = os.path.join(directory, "database")
             with open(path, "wb") as file:
                 file.write(view)
-            store = open_store(path, readonly=True)
             try:
-                copy_database(Session(store), session, into=name)
-            finally:
-                store.close()
+                store = open_store(path, readonly=True)
+                try:
+                    copy_database(Session(store), session, into=name)
+                finally:
+                    store.close()
+            except (NotADatabaseError, CorruptionError) as error:
+                raise type(error)(str(error).removeprefix(f"{path}: ")) from error

@@ -94,3 +94,10 @@ def test_each_item_of_a_queue_is_popped_by_one_thread(tmp_path: Path) -> None:
 def test_type_checkers_are_told_of_the_annotations(package: object) -> None:
     """Without the marker of PEP 561 a program that imports an installed kvsh has Any for all of it."""
     assert Path(str(package.__file__)).with_name("py.typed").is_file()  # type: ignore[attr-defined]
+
+
+def test_keys_come_from_the_last_one_on() -> None:
+    with kvsh.open(":memory:") as db:
+        db.update((f"{number:04}", str(number)) for number in range(3000))
+        assert list(reversed(db)) == [*db][::-1]
+        assert next(reversed(db)) == b"2999"

@@ -100,13 +100,56 @@ def test_what_is_too_large_for_a_file_says_so(
     con.execute("CREATE TABLE t(x)")
     monkeypatch.setattr("engine.writer.PAYLOAD_BYTES_MAX", 1 << 20)
     con.executemany("INSERT INTO t VALUES(?)", [("short",), (bytes(1 << 20),)])
-    with pytest.raises(kvsh.DataError, match="^string or blob too big: 1,048,585 bytes") as caught:
+    with pytest.raises(kvsh.DataError, match=r"^string or blob too big: 1,048,585 bytes") as caught:
         con.commit()
     assert caught.value.sqlite_errorname == "SQLITE_TOOBIG"
     assert con.execute("SELECT count(*) FROM t").fetchone() == (0,)
     con.close()
     with kvsh.open(tmp_path / "b.db") as db:
-        with pytest.raises(kvsh.DataError, match="^string or blob too big"):
+        with pytest.raises(kvsh.DataError, match=r"^string or blob too big"):
             db.put("key", bytes(1 << 20))
         db.put("key", bytes(1_000_000))
         assert len(db["key"]) == 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda con: con.create_function(5, 1, int), "a function's name must be str, not int"),
+        (lambda con: con.create_aggregate(None, 1, int), "name must be str, not NoneType"),
+        (lambda con: con.create_function("f", "x", int), "'str' object cannot be interpreted"),
+        (lambda con: con.executescript(b"SELECT 1"), r"executescript\(\) argument 1 must be str"),
+        (lambda con: con.executemany(b"SELECT 1", []), r"executemany\(\) argument 1 must be str"),
+        (lambda con: kvsh.complete_statement(b";"), "argument 'statement' must be str, not bytes"),
+    ],
+)
+def test_an_argument_of_another_type_is_named(call: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        call(kvsh.connect(":memory:"))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda con: con.blobopen("none", "x", 1),
+        lambda con: con.blobopen("t", "none", 1),
+        lambda con: con.blobopen("t", "x", 99),
+        lambda con: con.blobopen("t", "x", 1),
+        lambda con: con.blobopen("t", "x", 2, readonly=True).write(b"b"),
+        lambda con: con.deserialize(b"garbage" * 1000),
+    ],
+)
+def test_errors_of_calls_have_sqlite3s_codes(call: Any) -> None:
+    found = []
+    for module in (sqlite3, kvsh):
+        con = module.connect(":memory:")
+        con.execute("CREATE TABLE t(x)")
+        con.execute("INSERT INTO t VALUES(5), (x'41')")
+        with pytest.raises((sqlite3.Error, kvsh.Error)) as caught:
+            call(con)
+            con.execute("SELECT * FROM t")  # where sqlite3 reads the bytes
+        found.append(
+            (type(caught.value).__name__, str(getattr(caught.value, "sqlite_errorname", None)))
+        )
+    assert found[0] == found[1]
+    assert "/" not in str(caught.value), "no path of a temporary file"

@@ -47,6 +47,11 @@ def test_every_name_that_is_promised_is_there() -> None:
         kvsh.nothing  # noqa: B018
 
 
+def test_dbapi2_is_an_attribute_as_of_the_sqlite3_module() -> None:
+    assert "kvsh.dbapi2" not in modules_after("import kvsh")
+    assert "kvsh.dbapi2" in modules_after("import kvsh; kvsh.dbapi2.connect")
+
+
 def test_dbapi2_has_the_same_names() -> None:
     """As `from sqlite3 import dbapi2` of a program for which kvsh stands in the place of sqlite3."""
     script = (
