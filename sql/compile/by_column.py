@@ -34,6 +34,7 @@ from sql.run.masks import RowTest
 from sql.run.probes import MembersOf
 
 if TYPE_CHECKING:
+    from sql.compile.blocks import BlockCompiler
     from sql.compile.levels import LevelCompiler
 
 ROWS_MIN = 2000
@@ -49,7 +50,7 @@ class ColumnScan(Struct):
     binds, by the variables of the clauses; `settled`: expressions that nothing behind the header looks at;
     `tested`, `passing`: the variables that tests look at, and these as clauses; `source`: the batches before any of
     their rows are left out; `stored`: the whole scan's batches for who takes columns as they lie in pages; `found`: the
-    lists that come of probes."""
+    lists that come of probes; `selection`: what `coded.selected` is called with for `batches`, if it is."""
 
     number: int
     batches: str
@@ -64,6 +65,7 @@ class ColumnScan(Struct):
     found: dict[str, str] = {}
     source: str = ""
     stored: str = ""
+    selection: list[str] = []
 
     @property
     def header(self) -> str:
@@ -284,8 +286,29 @@ def _selected(levels: LevelCompiler, scan: ColumnScan) -> ColumnScan:
         alone = len(wanted) == 1 and not scan.probes
         arguments[2] = _one_by_one(levels, scan, wanted[0] if alone else "n")
     return replace(
-        scan, source=source, batches=levels.call(coded.selected, *arguments), lists=lists
+        scan,
+        source=source,
+        batches=levels.call(coded.selected, *arguments),
+        lists=lists,
+        selection=arguments,
     )
+
+
+def also_tested(compiler: BlockCompiler, scan: ColumnScan, value: str, test: str) -> ColumnScan:
+    """The scan's batches without rows that fail one more test, a call that lacks the place of the column that the
+    variable `value` is of.  It need not be able to tell: somebody asks the rows again."""
+    if value not in scan.columns or compiler.analysis is not None:
+        return scan
+    arguments = scan.selection
+    if not arguments:
+        if not scan.stored:
+            return scan
+        places = "".join(f"{place}, " for place in range(len(scan.columns)))
+        arguments = [scan.stored, "()", "None", "()", f"({places})"]
+    source, tests, *others = arguments
+    test = test.format(place=list(scan.columns).index(value))
+    arguments = [source, f"({test}, *{tests})" if tests != "()" else f"({test}, )", *others]
+    return replace(scan, batches=compiler.call(coded.selected, *arguments), selection=arguments)
 
 
 def _timed(levels: LevelCompiler, level: Level, batches: str) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sql.collations import nocase_fold
 from sql.compile.accesses import variables_in
+from sql.compile.by_column import also_tested
 from sql.compile.clauses import split_clauses
 from sql.compile.module import Lines
 from sql.compile.plans import TRIED
@@ -21,7 +22,7 @@ from sql.expressions import BLOB, INTEGER, NULL, REAL, TEXT, Expression, SlotRef
 from sql.plan import Compound, OuterJoin, Recursive, Select, SortKey, TableRelation, Values, width
 from sql.plan.operators import HashLookup, SelectPlan
 from sql.plan.walk import SUBQUERIES, walk_flat
-from sql.run import sorting, stages
+from sql.run import coded, sorting, stages
 from sql.run.presorted import presorted
 from sql.values import sort_key
 
@@ -82,6 +83,8 @@ class ProjectionCompiler:
             if distinct is stages.distinct_values:
                 element, values = outputs[0], []
         sieve = self._sieve(joined, plan, outputs, own) if order else None
+        if sieve is not None:
+            self._leave_out_behind(joined, block.order[0])
         near = (
             ""
             if sieve is None
@@ -158,6 +161,19 @@ class ProjectionCompiler:
             condition = f"({first} is not None and not {behind})"
         return Sieve(["end = last[0][1]"], f"last and last[0][0] is {is_value}", condition, known)
 
+    def _leave_out_behind(self, joined: Join, key: SortKey) -> None:
+        """Have a scan by column leave out most rows that a sieve would, before there are values of theirs: those that
+        lie behind by the most significant key, if that is one of the table's numbers."""
+        scan = joined.scan
+        if scan is None or joined.header != scan.header:
+            return
+        kinds = self.scalar.kinds(key.expression)
+        if not kinds & NUMBER or kinds & ~(NUMBER | NULL):
+            return
+        test = self.compiler.call(coded.Foremost, "{place}", "last", str(key.descending))
+        scan = also_tested(self.compiler, scan, self.scalar.value(key.expression), test)
+        joined.scan, joined.header = scan, scan.header
+
     def _projected_late(
         self, plan: SelectPlan, joined: Join, outputs: list[str], body: Lines, free: list[str]
     ) -> str | None:
@@ -218,6 +234,8 @@ class ProjectionCompiler:
         names = [name for name in variables_in(" ".join(outputs)) if name not in free]
         columns, passes, own = self._order(block.order, names, all_rows=False)
         sieve = self._sieve(joined, plan, (), own)
+        if sieve is not None:
+            self._leave_out_behind(joined, block.order[0])
         known = {} if sieve is None else sieve.known
         element = f"({''.join(f'{each}, ' for each in [*names, *columns])})"
         near = f"({''.join(f'{known.get(each, each)}, ' for each in [*names, *columns])})"

@@ -215,6 +215,10 @@ class Test:
     def __init__(self, place: int, conditions: Iterable[tuple[str, Any]]) -> None:
         self._place = place
         self._before: Codes | None = None
+        self.ask(conditions)
+
+    def ask(self, conditions: Iterable[tuple[str, Any]]) -> None:
+        """Ask for other conditions from now on."""
         intervals: list[Interval] = [(None, False, None, False)]
         for operator, value in conditions:
             own = _intervals(operator, value)
@@ -304,6 +308,45 @@ class Test:
         self._table = bytes(table) + b"\0"
 
 
+class Foremost:
+    """That a row's value in a column is not behind that of the last row which a LIMIT lets through so far: the first
+    of `last`, as soon as there is one, as it is or, where there may be NULLs, as (whether there is one, value).
+
+    Most batches of a kept column are told by the value of theirs that comes first, which is kept with it; what codes
+    tell more is not worth making them."""
+
+    __slots__ = ("_first", "_last", "_name", "_operator", "_place", "_test", "_value")
+
+    def __init__(self, place: int, last: Sequence[Any], descending: bool) -> None:
+        self._place = place
+        self._last = last
+        self._operator = ">=" if descending else "<="
+        self._name, self._first = ("greatest", max) if descending else ("least", min)
+        self._value: Any = None
+        self._test = Test(place, ())
+
+    def decided(self, batch: Columns) -> bytes | bool:
+        """As of `Test`; True where that can't be told of the batch."""
+        if not self._last:
+            return True
+        value, column = self._last[0], batch[self._place]
+        if value.__class__ is tuple:
+            value = value[1]
+            if value is None or not isinstance(column, StoredColumn):
+                return True  # nor of NULLs, which those that lie in pages as numbers are not
+        if isinstance(column, Column) and column.is_to_stay and not column.derived("codes"):
+            first = column.derived(self._name)
+            if first is None:
+                first = self._first(column)
+                column.keep(self._name, first, 0)
+            return bool(first <= value if self._first is min else first >= value)
+        if value != self._value:
+            self._value = value
+            self._test.ask(((self._operator, value),))
+        mask = self._test.decided(batch)
+        return True if mask is None else mask
+
+
 def _both(one: Meets, other: Meets) -> Meets:
     return lambda value: one(value) and other(value)
 
@@ -345,7 +388,7 @@ def _common(one: Interval, other: Interval) -> Interval | None:
 
 def selected(
     batches: Iterable[Columns],
-    tests: Sequence[Test | RowTest | ComputedTest],
+    tests: Sequence[Test | RowTest | ComputedTest | Foremost],
     one_by_one: Callable[..., list[Any]] | None,
     probes: Sequence[tuple[int, Probe]],
     wanted: Sequence[int],
@@ -405,7 +448,9 @@ def selected(
             yield (*_picked(batch, places, wanted), *joined) or (places,)
 
 
-def _mask(batch: Columns, tests: Sequence[Test | RowTest | ComputedTest]) -> bytes | bool | None:
+def _mask(
+    batch: Columns, tests: Sequence[Test | RowTest | ComputedTest | Foremost]
+) -> bytes | bool | None:
     """The rows that pass all tests, as of one; None where one of them can't decide."""
     mask, both, undecided = b"", 0, False
     for test in tests:

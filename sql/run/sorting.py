@@ -315,7 +315,7 @@ def top_rows(
     if count <= 0:
         return []
     kept: list[Row] = []
-    room = max(2 * count, 1024)
+    room = max(2 * count, 1024) if last is None else max(3 * count, 64)
     first, descending = passes[-1]
     threshold: Any = None
     in_order = [key for key, _ in passes[len(passes) - presorted :]]
