@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import Any
 
-from sql.run.spill import Chunks, RowFile, Unspillable, row_bytes
+from sql.run.spill import Chunks, RowFile, Unspillable, row_bytes, value_bytes
 
 Row = tuple[Any, ...]
 Pass = tuple[Callable[[Row], Any], bool]
@@ -25,6 +25,7 @@ FIRST_WEIGHED = 4096
 """Buffered rows at which their memory is looked at for the first time."""
 BUCKETS_FROM = 20_000
 """Rows from which it may pay to gather rows of equal keys before they are sorted."""
+_POINTERS_BYTES = 24
 RUNS_MAX = 48
 """Runs merged at once: more of them are merged into one before."""
 
@@ -119,11 +120,11 @@ def sorted_batches(
     memory_limit_bytes: int,
     sort: Sort = sort_rows,
 ) -> Iterator[list[Row]]:
-    """All rows in order.  Buffers up to the limit (half of it for rows: keys and copies come on top).
+    """All rows in order.  Buffers up to three quarters of the limit, what a sort takes on top of the rows included.
 
     `sort` does in place what `sort_rows` does, perhaps quicker."""
     rows: list[Row] = []
-    room = memory_limit_bytes // 2
+    room = memory_limit_bytes * 3 // 4
     weigh_at = FIRST_WEIGHED
     runs: SortedRuns | None = None
     try:
@@ -132,7 +133,7 @@ def sorted_batches(
             if len(rows) < weigh_at:
                 continue
             check()
-            size = row_bytes(rows)
+            size = row_bytes(rows) + _sorting_bytes(rows[-1], passes)
             if len(rows) * size < room:
                 # What a cache holds now may be ours alone soon, so look again before it can be much.
                 weigh_at = min(room // size, len(rows) * 5 // 4)
@@ -156,6 +157,14 @@ def sorted_batches(
     finally:
         if runs is not None:
             runs.close()
+
+
+def _sorting_bytes(row: Row, passes: Sequence[Pass]) -> int:
+    """What a sort takes for each row such as this: two pointers and a half, and the largest key that is not a value
+    of the row, but made anew."""
+    keys = [_bucket_key(key)(row) for key, _ in passes]
+    own = [value_bytes(key) for key in keys if all(key is not value for value in row)]
+    return _POINTERS_BYTES + max(own, default=0)
 
 
 def in_batches(rows: Iterable[Row], check: Callable[[], None]) -> Iterator[list[Row]]:
