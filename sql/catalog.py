@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import weakref
 from functools import cache
+from threading import Lock
 from typing import Any, TypeVar
 
 import msgspec
@@ -35,11 +36,16 @@ _SCHEMAS_KEPT = 4
 
 _encode = msgspec.msgpack.Encoder().encode
 
+_making = Lock()
+"""Held while msgspec looks into the classes of records, as it does once: two threads that have it do so at the same time
+crash the process (msgspec 0.22)."""
+
 
 @cache
 def _decoder(name: str) -> msgspec.msgpack.Decoder[Any]:
     """Made for the kinds of object that a database has: each takes as long as to decode some hundred of them."""
-    return msgspec.msgpack.Decoder(_RECORDS[name])
+    with _making:
+        return msgspec.msgpack.Decoder(_RECORDS[name])
 
 
 class SchemaCache:

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
+import msgspec
+import pytest
+
 import kvsh
+from sql.catalog import _decoder
 
 
 def told(code: str) -> str:
@@ -75,3 +81,89 @@ def test_no_collection_runs_while_the_parser_is_imported() -> None:
         "print(len(seen), 'sqlglot' in sys.modules)\n"
     )
     assert told(code) == "0 True"
+
+
+def test_what_decodes_the_catalog_is_made_by_one_thread_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two that had msgspec look into the classes of records at the same time crashed the process, in some of a hundred runs."""
+    at_work: list[object] = []
+    most = [0]
+
+    class Decoder:
+        def __init__(self, record: type) -> None:
+            at_work.append(record)
+            most.append(len(at_work))
+            time.sleep(0.01)
+            at_work.remove(record)
+
+    monkeypatch.setattr(msgspec.msgpack, "Decoder", Decoder)
+    _decoder.cache_clear()
+    try:
+        threads = [
+            threading.Thread(target=_decoder, args=(name,))
+            for name in ("table", "index", "view", "trigger", "table")
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        _decoder.cache_clear()
+    assert max(most) == 1
+
+
+def test_a_statement_imports_of_sqlglot_no_more_than_its_trees() -> None:
+    code = (
+        "import sys, kvsh; con = kvsh.connect(':memory:');"
+        "con.execute('CREATE TABLE t(a INTEGER PRIMARY KEY, b)');"
+        "con.execute('INSERT INTO t VALUES (1, 2)');"
+        "con.execute('UPDATE t SET b = b + ? WHERE a = ?', (1, 1));"
+        "con.execute('SELECT a, max(b) FROM t GROUP BY a ORDER BY 2').fetchall();"
+        "print(*[m for m in ('expressions', 'dialects', 'parser', 'generator') if 'sqlglot.' + m in sys.modules])"
+    )
+    assert told(code) == "expressions"
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "import sqlglot; print(sqlglot.parse_one('SELECT 1').sql())",
+        "from sqlglot import exp, parse_one; print(parse_one('SELECT 1').sql())",
+        "from sqlglot.dialects.sqlite import SQLite; print(SQLite().parse('SELECT 1')[0].sql())",
+        "import sqlglot.optimizer.optimizer; print(sqlglot.parse_one('SELECT 1').sql())",
+        "import sqlglot.expressions as exp; print(exp.select('1').sql())",
+        "import sqlglot; print('parse_one' in dir(sqlglot) and 'SELECT 1')",
+        "import importlib, sqlglot; importlib.reload(sqlglot); print(sqlglot.select('1').sql())",
+    ],
+)
+def test_programs_that_use_sqlglot_find_all_of_it(use: str) -> None:
+    first = "import kvsh; kvsh.connect(':memory:').execute('SELECT 1').fetchall(); "
+    of_kvsh = "import sys; before = sys.modules['sqlglot']; "
+    same = "; print(sys.modules['sqlglot'] is before, before.__path__ != [])"
+    assert told(first + of_kvsh + use + same) == "SELECT 1\nTrue True"
+    assert told(f"{use}; {first}") == "SELECT 1"
+
+
+def test_what_stops_the_import_of_the_rest_of_sqlglot_leaves_it_to_the_next() -> None:
+    code = (
+        "import kvsh, sys\n"
+        "kvsh.connect(':memory:').execute('SELECT 1').fetchall()\n"
+        "import sqlglot\n"
+        "sys.modules['sqlglot.diff'] = None\n"
+        "try: sqlglot.parse_one\n"
+        "except ImportError as error: print(type(error).__name__)\n"
+        "del sys.modules['sqlglot.diff']\n"
+        "print(sqlglot.parse_one('SELECT 1').sql())\n"
+    )
+    assert told(code) == "ModuleNotFoundError\nSELECT 1"
+
+
+def test_finders_are_as_they_were_once_sqlglot_is_imported() -> None:
+    code = (
+        "import kvsh, sys; before = list(sys.meta_path);"
+        "kvsh.connect(':memory:').execute('SELECT 1').fetchall();"
+        "import sqlglot; print(sys.meta_path == before, sqlglot.__spec__.loader is sqlglot.__loader__,"
+        " type(sqlglot.__loader__).__name__)"
+    )
+    assert told(code) == "True True SourceFileLoader"
