@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from sqlglot import exp
+import sqlglot.expressions as exp
 
 from btree import NotADatabaseError, Store, StoreError, open_memory, open_store
 from sql.errors import CannotOpenError, SqlError

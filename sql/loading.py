@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 
 from btree import CollectorPaused
+from sql.library import import_trees
 
 _LONG_CHARACTERS = 1 << 14
 
@@ -25,6 +26,7 @@ def load(module: str) -> None:
     """Import a module, without collections meanwhile; nothing if it is there."""
     if module not in sys.modules:
         with CollectorPaused():
+            import_trees()
             import_module(module)
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NoReturn
 
-from sqlglot import exp
+import sqlglot.expressions as exp
 
 from sql.bind.nodes import offset_of
 from sql.bind.scope import Scope, nearest

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlglot import exp
+import sqlglot.expressions as exp
 
 from sql.bind.nodes import is_query, offset_of
 from sql.bind.typing import (

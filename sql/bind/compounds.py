@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import sqlglot.expressions as exp
 from msgspec import Struct
 from msgspec.structs import replace
-from sqlglot import exp
 
 from sql.bind.expressions import ExpressionBinder
 from sql.bind.nodes import offset_of

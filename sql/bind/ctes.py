@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import sqlglot.expressions as exp
 from msgspec import Struct
 from msgspec.structs import replace
-from sqlglot import exp
 
 from sql.bind.compounds import compound_collations, mismatch, operator_of, ordered_compound
 from sql.bind.scope import Scope

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlglot import exp
+import sqlglot.expressions as exp
 
 from sql.errors import SqlError
 

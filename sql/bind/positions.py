@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlglot import exp
+import sqlglot.expressions as exp
 
 from sql.bind.nodes import number
 from sql.errors import SqlError

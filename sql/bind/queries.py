@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import sqlglot.expressions as exp
 from msgspec.structs import replace
-from sqlglot import exp
 
 from sql.bind.compounds import Arm, compound
 from sql.bind.ctes import Cte, declare

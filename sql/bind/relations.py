@@ -11,8 +11,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import sqlglot.expressions as exp
 from msgspec.structs import replace
-from sqlglot import exp
 
 from sql.bind.ctes import cte_block, renamed
 from sql.bind.expressions import ExpressionBinder

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Set
 
+import sqlglot.expressions as exp
 from msgspec import Struct, field
 from msgspec.structs import replace
-from sqlglot import exp
 
 from sql.errors import SqlError, SqlNameError
 from sql.expressions import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlglot import exp
+import sqlglot.expressions as exp
 
 from sql.bind.nodes import offset_of
 from sql.bind.typing import collated, collation_of

@@ -27,7 +27,7 @@ from sql.plan.operators import Access, SelectPlan
 from sql.plan.walk import block_expressions, forget_blocks, subblocks, walk_flat
 
 if TYPE_CHECKING:
-    from sqlglot import exp
+    import sqlglot.expressions as exp
 
     from btree import Transaction
     from sql.bind import BindEnvironment

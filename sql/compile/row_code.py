@@ -29,7 +29,7 @@ from sql.plain import is_plain, plain_source, unpacked
 from sql.plan.walk import walk
 
 if TYPE_CHECKING:
-    from sqlglot import exp
+    import sqlglot.expressions as exp
 
     from btree import Transaction
     from sql.bind import BindEnvironment

@@ -309,7 +309,7 @@ def add_column(work: Work, statement: AddColumn) -> None:
 
 
 def _check_added(work: Work, definition: ColumnDefinition, *, has_rows: bool) -> None:
-    from sqlglot import exp
+    import sqlglot.expressions as exp
 
     default: Any = None
     not_null = generated = references = False

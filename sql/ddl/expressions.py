@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import sqlglot.expressions as exp
 from msgspec.structs import replace
-from sqlglot import exp
 
 from sql.bind.expressions import ExpressionBinder
 from sql.bind.queries import Binder

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import sqlglot.expressions as exp
 from msgspec import Struct
-from sqlglot import exp
 
 from sql.parse.lexer import Tokens, tokens_of
 from sql.parse.statements import (

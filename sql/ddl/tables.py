@@ -411,7 +411,7 @@ def column_record(table: str, definition: ColumnDefinition, *, strict: bool) -> 
 
 def _default(column: str, constraint: Default) -> tuple[str, str | None]:
     """The default's SQL, and its text where that is no expression (a bare word is a string)."""
-    from sqlglot import exp
+    import sqlglot.expressions as exp
 
     tree = constraint.expression
     if not is_constant(tree):
@@ -437,7 +437,7 @@ def _foreign_key(constraint: ForeignKeyClause, places: tuple[int, ...]) -> Forei
 
 def check_loops(table: Table, trees: dict[int, object]) -> None:
     """Raise SqlError if a generated column depends on itself."""
-    from sqlglot import exp
+    import sqlglot.expressions as exp
 
     places = {column.name.lower(): place for place, column in enumerate(table.columns)}
     uses: dict[int, set[int]] = {}

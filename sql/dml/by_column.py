@@ -30,7 +30,7 @@ from sql.run.spill import ROOM_PARTS, rows_within
 from sql.values import apply_affinity, apply_affinity_to_all
 
 if TYPE_CHECKING:
-    from sqlglot import exp
+    import sqlglot.expressions as exp
 
     from btree import ColumnBatch, Rewrite, Tree
     from sql.bind import BindEnvironment

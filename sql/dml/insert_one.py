@@ -17,7 +17,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sqlglot import exp
+import sqlglot.expressions as exp
 
 from sql.compile import RowCode
 from sql.dml.keyed import NONE, ONE, OneRow, bind_program_rows

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlglot import exp
+import sqlglot.expressions as exp
 
 from btree import KeySpace
 from sql.compile import compile_row_function, compile_values, prepare_select

@@ -37,7 +37,7 @@ from sql.expressions import ROWID
 from sql.result import WriteOutcome
 
 if TYPE_CHECKING:
-    from sqlglot import exp
+    import sqlglot.expressions as exp
 
     from btree import Transaction
     from sql.bind import BindEnvironment

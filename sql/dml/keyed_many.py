@@ -21,7 +21,7 @@ from sql.plan.walk import walk
 from sql.result import WriteOutcome
 
 if TYPE_CHECKING:
-    from sqlglot import exp
+    import sqlglot.expressions as exp
 
     from btree import ColumnBatch
     from sql.context import Context

@@ -12,8 +12,8 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import sqlglot.expressions as exp
 from msgspec.structs import replace
-from sqlglot import exp
 
 from sql.compile import CompiledQuery, compile_values, prepare_select
 from sql.context import Context

@@ -14,7 +14,7 @@ from itertools import repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlglot import exp
+import sqlglot.expressions as exp
 
 from sql.collations import folding
 from sql.compile import compile_row_function, compile_rows_function, compile_values

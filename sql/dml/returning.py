@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlglot import exp
+import sqlglot.expressions as exp
 
 from sql.compile import compile_row_function, compile_rows_function
 from sql.dml.target import with_known

@@ -14,7 +14,7 @@ from sql.dml.undo import ABSENT
 from sql.parse import parse_expression
 
 if TYPE_CHECKING:
-    from sqlglot import exp
+    import sqlglot.expressions as exp
 
     from sql.bind import BindEnvironment
     from sql.compile import RowCode, RowScope

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlglot import exp
+import sqlglot.expressions as exp
 
 from sql.compile import RowCode
 from sql.dml.keyed import NONE, ONE, OneRow, bind_program_rows

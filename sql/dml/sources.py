@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlglot import exp
+import sqlglot.expressions as exp
 
 from sql.compile import (
     CompiledQuery,

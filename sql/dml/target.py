@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import sqlglot.expressions as exp
 from msgspec.structs import replace
-from sqlglot import exp
 
 from sql.compile import prepare_select
 from sql.dml.records import TableRecords

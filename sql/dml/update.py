@@ -40,7 +40,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlglot import exp
+import sqlglot.expressions as exp
 
 from btree import CollectorPaused
 from sql.compile import compile_change, compile_row_function, expects_many, plan_select

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlglot import exp
+import sqlglot.expressions as exp
 
 from sql.bind.nodes import meaning
 from sql.bind.positions import ordinal

@@ -26,7 +26,7 @@ from sql.parse.shape import lift_literals
 from sql.parse.split import is_complete, next_statement
 
 if TYPE_CHECKING:
-    from sqlglot import exp
+    import sqlglot.expressions as exp
 
     from sql.parse.statements import Statement
 

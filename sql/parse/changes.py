@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlglot import exp
+import sqlglot.expressions as exp
 
 from sql.parse.queries import QueryParser
 from sql.parse.statements import (

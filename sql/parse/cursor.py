@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from sqlglot import exp
+import sqlglot.expressions as exp
 
 from sql.errors import SqlSyntaxError
 from sql.parse.lexer import FALLBACK, JOIN_WORDS, tokens_of

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from sqlglot import exp
+import sqlglot.expressions as exp
 
 from sql.parse.changes import CONFLICTS, ChangeParser
 from sql.parse.cursor import IDENTIFIERS

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlglot import exp
+import sqlglot.expressions as exp
 
 from sql.parse.cursor import IDENTIFIERS, IDENTIFIERS_OR_STRINGS, NAMES, Cursor
 from sql.parse.lexer import JOIN_WORDS

@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
+import sqlglot.expressions as exp
 from msgspec.structs import replace
-from sqlglot import exp
 
 from sql.errors import SqlSyntaxError
 from sql.parse.cursor import NAMES

@@ -10,7 +10,7 @@ Source: parse.y of SQLite 3.40.
 
 from __future__ import annotations
 
-from sqlglot import exp
+import sqlglot.expressions as exp
 
 from sql.parse.cursor import IDENTIFIERS_OR_STRINGS, NAMES
 from sql.parse.expressions import ExpressionParser
