@@ -16,7 +16,7 @@ from kvsh import adapting
 from kvsh.errors import ProgrammingError
 
 if TYPE_CHECKING:
-    from sql import Prepared
+    from sql import Prepared, Session
 
 Parameters = Sequence[Any] | Mapping[str, Any]
 
@@ -57,16 +57,37 @@ def bound(parameters: Parameters) -> Parameters:
     return tuple([adapting.bindable(items[i], i + 1) for i in range(len(items))])
 
 
-def bound_sets(prepared: Prepared, sets: Iterable[Parameters]) -> Iterator[tuple[Any, ...]]:
-    """Each set as a tuple of SQL values.  What fails is raised after the sets before it."""
-    source = iter(sets)
+def taken(sets: Iterator[Parameters]) -> Iterator[list[Any]]:
+    """Thousands of sets at a time.  What fails is raised after the sets before it."""
     while True:
         chunk: list[Any] = []
         failure: BaseException | None = None
         try:
-            chunk.extend(islice(source, _SETS_AT_ONCE))
+            chunk.extend(islice(sets, _SETS_AT_ONCE))
         except BaseException as error:  # raised below
             failure = error
+        if chunk:
+            yield chunk
+        if failure is not None:
+            raise failure
+        if len(chunk) < _SETS_AT_ONCE:
+            return
+
+
+def undisturbed(chunks: Iterator[list[Any]], session: Session) -> Iterator[list[Any]]:
+    """The chunks, for a statement that is at work while they are taken.  ProgrammingError if that ends its transaction."""
+    begun = session.in_transaction
+    for chunk in chunks:
+        if begun and not session.in_transaction:
+            raise ProgrammingError(
+                "executemany(): what gives the parameters has ended its transaction"
+            )
+        yield chunk
+
+
+def bound_sets(prepared: Prepared, chunks: Iterable[list[Any]]) -> Iterator[tuple[Any, ...]]:
+    """Each set of what was `taken` as a tuple of SQL values."""
+    for chunk in chunks:
         if set(map(type, chunk)) == {list}:
             chunk = list(map(tuple, chunk))
         if _are_plain(chunk, prepared.count):
@@ -74,10 +95,6 @@ def bound_sets(prepared: Prepared, sets: Iterable[Parameters]) -> Iterator[tuple
         else:
             for parameters in chunk:
                 yield prepared.bind(bound(parameters))
-        if failure is not None:
-            raise failure
-        if len(chunk) < _SETS_AT_ONCE:
-            return
 
 
 def _are_plain(chunk: list[Any], count: int) -> bool:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Never, TypeVar
 from weakref import ref
 
 from kvsh import adapting
-from kvsh.binding import bound, bound_sets
+from kvsh.binding import bound, bound_sets, taken, undisturbed
 from kvsh.damage import UNFORESEEN, raise_damage
 from kvsh.errors import LOWER_ERRORS, DataError, InterfaceError, ProgrammingError, translated
 from kvsh.row import Places, Row
@@ -237,7 +237,7 @@ class Cursor:
         is_dml = word in DML_WORDS
         if not is_dml and word not in _OTHER_WRITES:
             raise ProgrammingError("executemany() can only execute DML statements.")
-        sets = iter(parameters)
+        chunks = taken(iter(parameters))
         session = connection.session
         begins, changes = not session.in_transaction, session.total_changes
         try:
@@ -248,8 +248,19 @@ class Cursor:
             prepared = session.prepare(sql)
             if prepared.is_query:
                 raise ProgrammingError("executemany() can only execute DML statements.")
-            parameter_sets = bound_sets(prepared, sets)
-            result = session.execute_many(sql, parameter_sets, plain=True)
+            begun, before = session.in_transaction, session.total_changes
+            first = next(chunks, [])  # while nothing is at work: they may come from statements
+            chunks = chain([first], chunks)
+            if (begun, before) == (session.in_transaction, session.total_changes):
+                result = session.execute_many(
+                    sql, bound_sets(prepared, undisturbed(chunks, session)), plain=True
+                )
+            else:  # who gives the sets writes, too: in between
+                done = [
+                    session.execute_many(sql, bound_sets(prepared, [chunk]), plain=True).rowcount
+                    for chunk in chunks
+                ]
+                result = Result(rowcount=sum(done))
             last = self.lastrowid
             self._adopt(result, is_dml=is_dml)
             self.lastrowid = last

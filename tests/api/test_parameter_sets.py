@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -63,3 +64,44 @@ def test_a_later_set_repairs_no_foreign_key(
         _left(module, constraint, begun=begun, many=many, write=write) for module in (kvsh, sqlite3)
     )
     assert ours == theirs
+
+
+@pytest.mark.parametrize("level", ["", None])
+def test_who_gives_the_sets_may_use_the_connection(level: str | None) -> None:
+    found = []
+    for module in (sqlite3, kvsh):
+        con = module.connect(":memory:", isolation_level=level)
+        con.execute("CREATE TABLE author(id INTEGER PRIMARY KEY, name TEXT UNIQUE)")
+        con.execute("CREATE TABLE book(title TEXT, author INT)")
+
+        def author_of(number: int, con: Any = con) -> int:
+            name = f"author {number % 50}"
+            con.execute("INSERT OR IGNORE INTO author(name) VALUES(?)", (name,))
+            (found,) = con.execute("SELECT id FROM author WHERE name = ?", (name,)).fetchone()
+            return int(found)
+
+        sets = ((f"title {number}", author_of(number)) for number in range(10_000))
+        assert con.executemany("INSERT INTO book VALUES(?, ?)", sets).rowcount == 10_000
+        con.commit()
+        joined = "SELECT a.name, count(*) FROM book b JOIN author a ON a.id = b.author GROUP BY 1"
+        found.append(con.execute(joined).fetchall())
+    assert found[0] == found[1]
+    assert len(found[1]) == 50
+
+
+def test_who_gives_the_sets_may_commit_early_but_not_under_a_statement_at_work() -> None:
+    con = kvsh.connect(":memory:")
+    con.execute("CREATE TABLE t(x)")
+
+    def numbers(every: int) -> Iterator[tuple[int]]:
+        for number in range(10_000):
+            if number % every == every - 1:
+                con.commit()
+            yield (number,)
+
+    assert con.executemany("INSERT INTO t VALUES(?)", numbers(1000)).rowcount == 10_000
+    assert not con.in_transaction
+    assert con.execute("SELECT count(*) FROM t").fetchone() == (10_000,)
+    with pytest.raises(kvsh.ProgrammingError, match="what gives the parameters has ended"):
+        con.executemany("INSERT INTO t VALUES(?)", numbers(5000))
+    assert con.execute("PRAGMA integrity_check").fetchone() == ("ok",)
