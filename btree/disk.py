@@ -25,8 +25,8 @@ from btree import directory, glance, single_puts
 from btree.cache import Cache
 from btree.codec import encoded
 from btree.collector import CollectorPaused
-from btree.disk_transaction import REDO_BYTES_MAX, DiskTransaction
-from btree.errors import ClosedError, ConflictError, ReadOnlyError, StoreError
+from btree.disk_transaction import REDO_BYTES_MAX, DiskTransaction, writer_on
+from btree.errors import ClosedError, ReadOnlyError, StoreError
 from btree.late_transaction import LateTransaction
 from btree.node import Node
 from btree.on_pages import Replay
@@ -250,15 +250,16 @@ class DiskStore:
                 self.known_view = None
                 snapshot: Snapshot = self.pages.snapshot()
                 after = None if newest is None else renewal.version_after(newest)
-                if after is None or after.lsn != snapshot.lsn:
-                    return  # it is loaded by who wants it
-                self._epoch = snapshot.epoch
-                self._versions = {after.lsn: after}
-                self.cache.clear()
-                self._count_waiting(after.trees[RAW_TREE_ID])
-                self.cache.recount(self.roots([]))
-        finally:
+                if after is not None and after.lsn == snapshot.lsn:  # else who wants it loads it
+                    self._epoch = snapshot.epoch
+                    self._versions = {after.lsn: after}
+                    self.cache.clear()
+                    self._count_waiting(after.trees[RAW_TREE_ID])
+                    self.cache.recount(self.roots([]))
             writer.rollback()
+        except BaseException:  # of Ctrl-C, maybe before that call
+            writer.rollback()
+            raise
 
     def checkpoint_due(self, version: Version, more: int = 0) -> bool:
         """Whether the redo is long enough to be ended.  That of raw puts may be longer, since they wait for their
@@ -275,15 +276,11 @@ class DiskStore:
         cache.waiting_bytes = size
 
     def upgraded(self, view: View, timeout: float | None) -> Writer:
-        """The writer's lock, if `view` is still the newest commit (fact 12: else updates get lost)."""
+        """The writer's lock, if `view` is still the newest commit."""
         self.check_open()
         if self.readonly:
             raise ReadOnlyError("the database is open read-only")
-        writer: Writer = self.pages.begin(timeout)
-        if writer.lsn != view.version.lsn or writer.epoch is not view.snapshot.epoch:
-            writer.rollback()
-            raise ConflictError("another transaction was committed since this one began")
-        return writer
+        return writer_on(self.pages, view.version.lsn, view.snapshot.epoch, timeout)
 
     # -- versions ------------------------------------------------------------------------------------
 
@@ -514,8 +511,10 @@ class DiskStore:
             if with_writer.version.lsn != with_writer.version.base_lsn:
                 with_writer.give_up_redo()
                 with_writer.commit()
-        finally:
             with_writer.rollback()
+        except BaseException:  # of Ctrl-C, maybe before that call
+            with_writer.rollback()
+            raise
 
     @property
     def durability(self) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from btree import directory
 from btree.cache import unflushed_bytes
 from btree.collector import CollectorPaused
-from btree.errors import StoreError
+from btree.errors import ConflictError, StoreError
 from btree.flush import Flush
 from btree.kept_redo import REDO_ENTRIES_MAX
 from btree.on_pages import OnPages
@@ -33,7 +33,7 @@ from btree.view import ENDED, View
 if TYPE_CHECKING:
     from btree.disk import DiskStore
     from btree.node import Node
-    from btree.pages import Writer
+    from btree.pages import PageStore, Writer
 
 REDO_BYTES_MAX = 256 * 1024
 """A transaction with more redo than this is written as pages."""
@@ -396,3 +396,17 @@ class DiskTransaction(OnPages):
             tree = self.tree(tree_id)
             order += self.pages_below(tree.root, tree.kind, has_large=tree.large != 0)
         return [page for page in order if page]
+
+
+def writer_on(pages: PageStore, lsn: int, epoch: object, timeout: float | None) -> Writer:
+    """The writer's lock, if the newest commit is still that of a number and an epoch; ConflictError if not (fact 12: else
+    updates get lost)."""
+    writer = pages.begin(timeout)
+    try:
+        if writer.lsn == lsn and writer.epoch is epoch:
+            return writer
+        writer.rollback()
+    except BaseException:  # of Ctrl-C, maybe before that call
+        writer.rollback()
+        raise
+    raise ConflictError("another transaction was committed since this one began")

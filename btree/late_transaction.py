@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from btree.disk_transaction import DiskTransaction
+from btree.disk_transaction import DiskTransaction, writer_on
 from btree.errors import ConflictError
 from btree.protocols import RAW_TREE_ID
 from btree.transaction import LocalTransaction
@@ -19,7 +19,6 @@ from btree.version import Version
 
 if TYPE_CHECKING:
     from btree.disk import DiskStore
-    from btree.pages import Writer
 
 
 class _WriterOnDemand:
@@ -49,11 +48,9 @@ class LateTransaction(DiskTransaction):
     def _writer(self) -> Any:
         """The writer, with the lock taken for it."""
         if self._own_writer is None and not self._has_ended:
-            writer: Writer = self.store.pages.begin(self._timeout)
-            if writer.lsn != self.version.lsn or writer.epoch is not self._epoch:
-                writer.rollback()
-                raise ConflictError("another transaction was committed since this one began")
-            self._own_writer = writer
+            self._own_writer = writer_on(
+                self.store.pages, self.version.lsn, self._epoch, self._timeout
+            )
         return self._own_writer
 
     @_writer.setter

@@ -228,8 +228,10 @@ def compact(
                 writer = store.begin(timeout)
                 try:
                     made.take_place()
-                finally:
                     writer.rollback()
+                except BaseException:  # see `Writer.rollback`
+                    writer.rollback()
+                    raise
             finally:
                 made.close()
         except (OSError, StorageError) as error:

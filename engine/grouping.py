@@ -387,8 +387,10 @@ class Grouping(Locking, ABC):
                 payloads = [entry.payload for entry in taken]
                 with self.mutex:
                     lsn = self.append_redo(self.current_log, payloads, appended)
-            finally:
                 writer.rollback()
+            except BaseException:  # see `Writer.rollback`
+                writer.rollback()
+                raise
         for at, entry in enumerate(taken, lsn - len(taken) + 1):
             entry.lsn = at
         return lsn

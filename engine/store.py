@@ -191,9 +191,12 @@ class PageStore(Grouping):
             return lsn
         writer = self.begin()
         try:
-            return writer.commit_redo(payload).lsn
-        finally:
+            lsn = writer.commit_redo(payload).lsn
             writer.rollback()
+        except BaseException:  # see `Writer.rollback`
+            writer.rollback()
+            raise
+        return lsn
 
     def writer_ended(self) -> None:
         """A writer is done (rolled back)."""
@@ -373,6 +376,14 @@ class PageStore(Grouping):
             _log.info("%s: left without trimming: %s", self.path, error)
             return
         try:
+            self._trim_at_close()
+            writer.rollback()
+        except BaseException:  # see `Writer.rollback`
+            writer.rollback()
+            raise
+
+    def _trim_at_close(self) -> None:
+        try:
             if self.durability == "off":
                 self.current_log.file.truncate(self.current_log.end)
             else:
@@ -383,8 +394,6 @@ class PageStore(Grouping):
         except StorageError:
             if self.durability == "normal":  # here its last commits were to reach the disk
                 raise
-        finally:
-            writer.rollback()
 
     def seal(self) -> None:
         """Everything on the disk, whatever the handle's durability, and the header up to date."""
@@ -392,8 +401,10 @@ class PageStore(Grouping):
         try:
             trim(self)
             self._changed = False
-        finally:
             writer.rollback()
+        except BaseException:  # see `Writer.rollback`
+            writer.rollback()
+            raise
 
     def forked(self) -> None:
         """In a forked child: refuse everything from now on."""

@@ -433,7 +433,10 @@ class Writer:
         return Commit(store, lsn, self._changes)
 
     def rollback(self) -> None:
-        """End without a trace.  Harmless when ended already; a commit that nobody has waited for is made durable then."""
+        """End without a trace.  Harmless when ended already; a commit that nobody has waited for is made durable then.
+
+        Who has begun it calls this where all went well and again where anything did not: Ctrl-C comes as a function
+        begins, too, and nobody else would ever give the writer's lock back."""
         store = self._store
         try:
             if self._ended:

@@ -15,15 +15,19 @@ import pytest
 
 import btree
 import engine
+import engine.store
+import engine.writer
 import kvsh
 import sql
-from btree import open_memory, open_store
+from btree import ConflictError, open_memory, open_store
 from engine.hurry import HURRY
 from tests.engine.test_interrupted_commits import EVERY
 from tests.interrupting import Interrupting, Stop, folders
 
 PLACES = folders(engine, btree)
 BUT = ("__del__", "forget", "close")
+ENDS = (str(engine.writer.__file__), str(engine.store.__file__))
+"""Where a writer is begun, commits and ends."""
 
 
 def each_point(
@@ -90,6 +94,50 @@ def test_a_statement_that_is_a_transaction(tmp_path: Path, durability: Any) -> N
     assert store.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     other.close()
     store.close()
+
+
+def refused_upgrade(store: Any) -> None:
+    """What a reader meets whose commit is not the newest any more."""
+    reader = store.begin()
+    store.put(b"newer", b"v")
+    with pytest.raises(ConflictError):
+        reader.upgrade()
+
+
+WITH_A_WRITER: dict[str, Callable[[Any], Any]] = {
+    "first put": lambda store: store.put(b"put", b"v"),
+    "close": lambda store: store.pages._close_cleanly(),
+    "seal": lambda store: store.pages.seal(),
+    "compact": lambda store: store.compact(),
+    "checkpoint": lambda store: store.checkpoint(),
+    "upgrade": refused_upgrade,
+}
+
+
+@pytest.mark.parametrize("name", WITH_A_WRITER)
+@pytest.mark.parametrize("durability", ["full", "off"])
+def test_a_writer(tmp_path: Path, name: str, durability: Any) -> None:
+    """Whoever has begun it ends it, also where Ctrl-C comes before it is rolled back, or as it is: else nobody could write
+    by that handle any more, and it would keep the file open."""
+    first = open_store(tmp_path / "db", durability=durability)
+    first.put(b"first", b"v")
+    first.checkpoint()
+    first.close()
+    at = 1
+    while True:
+        store = open_store(tmp_path / "db", durability=durability, timeout=0)
+        if name != "first put":
+            store.put(b"before", b"%d" % at)
+        try:
+            with Interrupting(at, ENDS, but=("__del__", "forget")) as interrupting:
+                WITH_A_WRITER[name](store)
+        except Stop:
+            store.put(b"after", b"%d" % at)
+        store.close()
+        if interrupting.count < at:
+            break
+        at += 1
+    assert at > 3
 
 
 @pytest.mark.parametrize("upgrades", [False, True])
