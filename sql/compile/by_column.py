@@ -13,7 +13,7 @@ so at a batch's codes, or at what is remembered of it (`coded`).
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,7 @@ from sql.optimise.shares import Shares
 from sql.plan import TableRelation
 from sql.plan.operators import Level, RowidRange, TableScan
 from sql.run import coded
-from sql.run.columns import by_column, few_by_column, span_by_column
+from sql.run.columns import as_they_lie, by_column, few_by_column, span_by_column
 from sql.run.computed import Computed, ComputedTest
 from sql.run.masks import RowTest
 from sql.run.probes import MembersOf
@@ -309,6 +309,16 @@ def also_tested(compiler: BlockCompiler, scan: ColumnScan, value: str, test: str
     test = test.format(place=list(scan.columns).index(value))
     arguments = [source, f"({test}, *{tests})" if tests != "()" else f"({test}, )", *others]
     return replace(scan, batches=compiler.call(coded.selected, *arguments), selection=arguments)
+
+
+def as_it_lies(compiler: BlockCompiler, scan: ColumnScan, listed: Collection[str]) -> ColumnScan:
+    """A scan of which nothing is left out with its columns as they lie in pages, for who goes through them once, but for
+    those that are to be lists."""
+    if not scan.is_whole or not scan.stored or scan.selection or compiler.analysis is not None:
+        return scan
+    places = [place for place, name in enumerate(scan.lists.values()) if name in listed]
+    batches = compiler.call(as_they_lie, scan.stored, str((*places,)))
+    return replace(scan, batches=batches)
 
 
 def _timed(levels: LevelCompiler, level: Level, batches: str) -> str:

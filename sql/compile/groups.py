@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sql.compile.accesses import variables_in
 from sql.compile.aggregates import NUMBER, AggregateCode, AggregateCompiler
+from sql.compile.by_column import as_it_lies
 from sql.compile.dense import dense_groups, in_dict_or_lists
 from sql.compile.module import Lines
 from sql.compile.scalar import is_simple
@@ -50,7 +51,10 @@ class GroupCompiler(AggregateCompiler):
         ORDER BY picks the first few of them by something else, it need not be by their keys."""
         codes = self.layout()
         parts = self._parts(codes)
-        header = joined.header
+        header, scan = joined.header, joined.scan
+        if scan is not None and header == scan.header:
+            # Of the keys their bounds are asked for, too.
+            header = as_it_lies(self.compiler, scan, {scan.list_of(parts.key)}).header
         body = Lines()
         counts = self._counts(parts, joined)
         counter = self.module.function(Counter) if counts else ""

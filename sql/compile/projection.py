@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sql.collations import nocase_fold
 from sql.compile.accesses import variables_in
-from sql.compile.by_column import also_tested
+from sql.compile.by_column import also_tested, as_it_lies
 from sql.compile.clauses import split_clauses
 from sql.compile.module import Lines
 from sql.compile.plans import TRIED
@@ -82,6 +82,8 @@ class ProjectionCompiler:
             distinct, key = self._distinct(block.outputs, bool(columns))
             if distinct is stages.distinct_values:
                 element, values = outputs[0], []
+                if joined.scan is not None and joined.header == joined.scan.header:
+                    joined.header = as_it_lies(self.compiler, joined.scan, ()).header
         sieve = self._sieve(joined, plan, outputs, own) if order else None
         if sieve is not None:
             self._leave_out_behind(joined, block.order[0])

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from sql.compile.aggregates import AggregateCompiler, Field, with_argument
+from sql.compile.by_column import as_it_lies
 from sql.compile.clauses import split_clauses
 from sql.compile.module import Lines
 from sql.compile.scalar import is_simple
@@ -109,6 +110,9 @@ class TotalsCompiler(AggregateCompiler):
     def _bulk_by_column(self, body: Lines, header: str, scan: ColumnScan) -> None:
         """The same of columns.  Where several lists of values are wanted of the rows that meet some
         conditions, the conditions are looked at once and the columns cut to those rows."""
+        if header == scan.header:
+            scan = as_it_lies(self.compiler, scan, self._gone_through_twice(scan))
+            header = scan.header
         body.add(header)
         body.depth = 1
         lists = {self._list_of(place) for place in range(len(self.fields))}
@@ -123,13 +127,9 @@ class TotalsCompiler(AggregateCompiler):
 
         def values(field: Field) -> str:
             argument = field.argument or "1"
-            bare = not field.guard and not field.skip_null
-            if scan.is_whole and bare and not field.nan:
-                listed = (
-                    scan.list_of(argument) if field.argument else next(iter(scan.lists.values()))
-                )
-                if listed:
-                    return listed
+            listed = self._whole_list(field, scan)
+            if listed:
+                return listed
             conditions = self._conditions(field, argument)
             argument = "x" if "(x := " in conditions else argument
             loop = scan.loop(argument, conditions, *scan.clauses[1:])
@@ -137,6 +137,31 @@ class TotalsCompiler(AggregateCompiler):
 
         self._reduce(body, values)
         body.depth = 0
+
+    def _whole_list(self, field: Field, scan: ColumnScan) -> str:
+        """The list of a column that is all of a field's values; "" if none is."""
+        if not scan.is_whole or field.guard or field.skip_null or field.nan:
+            return ""
+        if not field.argument:
+            return next(iter(scan.lists.values()))
+        return scan.list_of(field.argument)
+
+    def _gone_through_twice(self, scan: ColumnScan) -> set[str]:
+        """The lists of a scan that several fields go through."""
+        once: set[str] = set()
+        twice: set[str] = set()
+        for field in self.fields:
+            listed = self._whole_list(field, scan)
+            if not listed:
+                used = scan.variables(f"{field.argument} {field.guard}")
+                lists = [scan.lists[name] for name in used]
+            elif any(re.search(r"\bv\b", line.replace("len(v)", "")) for line in field.bulk or ()):
+                lists = [listed]
+            else:
+                continue  # it is counted
+            twice |= once & {*lists}
+            once |= {*lists}
+        return twice
 
     def _share_lists(self) -> None:
         """A count of rows counts a list that is made anyway."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import kvsh
 from btree import open_memory, open_store
 from sql import Session
 
@@ -145,3 +146,50 @@ def test_ranges_of_rowids_give_what_sqlite_gives(tmp_path: Path) -> None:
                 connection.execute(query, bounds).fetchall(),
             )
     session.store.close()
+
+
+def test_aggregates_of_numbers_as_they_lie_in_pages(tmp_path: Path) -> None:
+    """Each the first question that a connection asks, of columns of each width, with NULLs here and there, and mixed ones."""
+    path = str(tmp_path / "a.kvsh")
+    ours, theirs = kvsh.connect(path), sqlite3.connect(":memory:")
+    rows = [
+        (
+            i,
+            i * 7919 % 100 - 50,
+            i * 7919 % 40_000 - 20_000,
+            i * 7919 % 3_000_000,
+            (i * 7919 % 5000) << 40,
+            i * 7919 % 5000 / 8,
+            None if 4000 < i < 4100 else i % 9,
+            i % 700 if i < 9000 else f"t{i % 90}",
+        )
+        for i in range(12_000)
+    ]
+    for con in (ours, theirs):
+        con.execute(
+            "CREATE TABLE t(id INTEGER PRIMARY KEY, b INT, h INT, i INT, q INT, d REAL, n INT, m)"
+        )
+        con.executemany("INSERT INTO t VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        con.execute("DELETE FROM t WHERE id % 1000 = 7")
+        con.commit()
+    ours.close()
+    queries = [
+        "SELECT sum(b), avg(h), max(i), min(q), total(d), count(n), count(*) FROM t",
+        "SELECT sum(i), max(i), min(i), sum(d), max(d), sum(id), sum(n) FROM t",
+        "SELECT sum(i * b), sum(i), max(m), sum(d) FILTER (WHERE b > 3), count(DISTINCT h) FROM t",
+        "SELECT b, sum(i), max(d), avg(q), count(*) FROM t GROUP BY b",
+        "SELECT h, max(d), min(n) FROM t GROUP BY h",
+        "SELECT d, sum(b) FROM t GROUP BY d HAVING sum(b) > 0",
+        "SELECT n, sum(d), max(m) FROM t GROUP BY n",
+        "SELECT b, n, count(*), sum(i) FROM t GROUP BY b, n",
+        "SELECT i, count(*) FROM t GROUP BY i",
+        "SELECT DISTINCT d FROM t ORDER BY d",
+        "SELECT DISTINCT h FROM t ORDER BY 1 DESC",
+        "SELECT DISTINCT n FROM t ORDER BY n LIMIT 4",
+    ]
+    for sql in queries:
+        ours = kvsh.connect(path)
+        wanted = theirs.execute(sql).fetchall()
+        for _ in range(3):
+            assert ours.execute(sql).fetchall() == wanted, sql
+        ours.close()
