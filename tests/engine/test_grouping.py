@@ -432,3 +432,16 @@ def test_who_is_put_back_into_the_line_stands_there_once(
     pages.leave_line()
     pages.close()
     other.close()
+
+
+def test_who_is_told_twice_to_lead_is_woken_once(tmp_path: Path) -> None:
+    """Ctrl-C may come between the first time and the thread's return, which then hands over once more."""
+    with PageStore.open(tmp_path / "db") as pages:
+        first, second = Waiting(b"1"), Waiting(b"2")
+        pages.waiting += (first, second)
+        pages._hand_over()
+        pages._hand_over()
+        assert pages._leader is first
+        assert first.turn.acquire(blocking=False), "it goes on"
+        assert not first.turn.acquire(blocking=False), "once"
+        pages.leave_line()

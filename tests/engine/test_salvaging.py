@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine import PageStore
+from engine.file import OsFile, OsFileSystem
 from engine.format import (
     KIND_DELETE,
     KIND_PAGE,
@@ -20,7 +21,7 @@ from engine.format import (
     salt_of,
     times_of,
 )
-from engine.salvaging import salvage
+from engine.salvaging import place, salvage
 
 OWNER = 7
 
@@ -166,3 +167,44 @@ def test_a_page_table_proves_a_commit_whose_record_is_damaged(tmp_path: Path) ->
     result = salvage(str(path))
     result.file.close()
     assert result.commits == [1]
+
+
+def test_a_file_of_several_windows_is_found_whole_whatever_it_says_of_its_lengths(
+    tmp_path: Path,
+) -> None:
+    """Records lie over the ends of what is read at once; and where a length leads out of the file, the rest of that isn't
+    read for each."""
+    path = tmp_path / "db"
+    with PageStore.open(path) as store:
+        writer = store.begin()
+        numbers = [writer.allocate() for _ in range(400)]
+        writer.put_many(numbers, [b"%d" % number * 3000 for number in numbers], OWNER)
+        writer.commit_pages().wait()
+        writer.rollback()
+        end = store.current_log.end
+    assert end > 3 << 20
+    pages, notes = found(path)
+    assert pages == {number: b"%d" % number * 3000 for number in numbers}
+    assert notes == []
+    result = salvage(str(path))
+    versions = result.versions
+    result.file.close()
+    with path.open("r+b") as file:
+        for number in numbers[::20]:
+            file.seek(place(versions[number][-1][1])[0] + 4)
+            file.write((1 << 26).to_bytes(4, "little"))
+    reads: list[int] = []
+
+    class Counted(OsFile):
+        def read(self, length: int, offset: int) -> bytes:
+            reads.append(length)
+            return super().read(length, offset)
+
+    class CountedSystem(OsFileSystem):
+        def open(self, path: str, *, readonly: bool) -> OsFile:
+            return Counted(path, readonly=readonly)
+
+    result = salvage(str(path), CountedSystem())
+    result.file.close()
+    assert result.versions.keys() == set(numbers) - set(numbers[::20])
+    assert sum(reads) < 2 * end
