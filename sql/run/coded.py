@@ -419,13 +419,13 @@ def selected(
         if isinstance(mask, bytes):
             dense = count * _DENSE > len(mask)
             if alone and (dense or batch[wanted[0]].__class__ is not StoredColumn):
-                yield (list(compress(batch[wanted[0]], mask)),)
+                yield (list(compress(as_it_lies(batch[wanted[0]]), mask)),)
                 continue
             if not probes and not wanted:
                 yield (range(count),)
                 continue
             if not probes and dense:
-                yield tuple([list(compress(batch[place], mask)) for place in wanted])
+                yield tuple([list(compress(as_it_lies(batch[place]), mask)) for place in wanted])
                 continue
         still = probes
         if probes and not places:
