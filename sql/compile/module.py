@@ -2,7 +2,7 @@
 
     def run(ctx):
         p, check, txn = ...                 # what every function sees
-        t5 = txn.tree(5)                    # trees, values computed once a run
+        t1 = txn.tree(_tree0)               # trees, values computed once a run
         def q2(r1): ...                     # one function per query block; free rows are arguments
         def q1(): ...
         return q1()
@@ -37,7 +37,8 @@ def code_of(source: str) -> CodeType:
 
     To compile it is a third of what it takes to plan a statement.  Statements that differ in what is a constant of the
     module (names of columns, lists, patterns) often have the same source, and so has the same statement on
-    another connection, or planned again."""
+    another connection, or planned again.  Hence trees are constants, too, so that tables that are alike, or one that is
+    made anew, have the same code."""
     code = _codes.get(source)
     if code is None:
         name = f"<kvsh plan {next(_numbers)}>"
@@ -84,6 +85,7 @@ class Module:
         self.setup: dict[str, str] = {}  # variable -> source, in order of first use
         self.functions: list[Lines] = []
         self._once: dict[str, str] = {}
+        self._trees: dict[int, str] = {}
         self._next = count(1)
 
     def number(self) -> int:
@@ -92,9 +94,15 @@ class Module:
 
     def tree(self, tree_id: int) -> str:
         """The variable of a tree."""
-        name = f"t{tree_id}"
-        self.setup.setdefault(name, f"txn.tree({tree_id})")
+        name = self._trees.get(tree_id)
+        if name is None:
+            name = self._trees[tree_id] = f"t{len(self._trees) + 1}"
+            self.setup[name] = f"txn.tree({self.tree_id(tree_id)})"
         return name
+
+    def tree_id(self, tree_id: int) -> str:
+        """The name of a tree's number."""
+        return self.constants.name(tree_id, "tree")
 
     def method(self, tree_id: int, method: str) -> str:
         """The variable of a tree's bound method."""

@@ -43,7 +43,7 @@ _UNPACKED_MAX = 16
 
 
 class RowCode:
-    """The source of one function; `name` gives a Python object a name in it."""
+    """The source of one function; `name` gives a Python object a name in it, `tree_id` the number of a tree."""
 
     def __init__(self, env: BindEnvironment) -> None:
         self._module = Module()
@@ -52,6 +52,7 @@ class RowCode:
             self._module, Planner(env), env.functions, env.parameter_kinds
         )
         self.name: Callable[..., str] = self._module.constants.name
+        self.tree_id: Callable[[int], str] = self._module.tree_id
         self._samples: Sequence[Any] | None = None
         self._only: set[int] = set()  # parameters that have to be of their sample's class
         self.is_plain = True

@@ -113,7 +113,6 @@ class _Insert:
         self._source, self._row, self._target, self._order = source, row, target, order
         self._returning, self._noted = returning, noted
         self._records, self._table = target.records, target.table
-        self._tree_id = target.table.tree_id
         env = target.records.env
         if any(item.action == "UPDATE" for item in order):
             env = with_excluded(env, target.table)
@@ -121,6 +120,7 @@ class _Insert:
         code.outer(EXCLUDED_SOURCE, "row_", "key_")
         bind_program_rows(code, target.records.env)
         self._name = code.name
+        self._tree_id = code.tree_id(target.table.tree_id)
         self._entries = Entries(code, self._records.indexes, noted=noted)
         self._replaces = any(item.action == "REPLACE" for item in order)
         alias = self._records.alias
@@ -331,7 +331,8 @@ class _Insert:
         """Keep the largest rowid of AUTOINCREMENT."""
         if self._sequence is None:
             return []
-        at_hand, tree_id = self._name(self._sequence, "sequence"), self._sequence.tree_id
+        at_hand = self._name(self._sequence, "sequence")
+        tree_id = self.code.tree_id(self._sequence.tree_id)
         return [
             "if key_ > largest_[1]:",
             *([f"    note_({tree_id}, {at_hand}.key, largest_)"] if self._noted else []),

@@ -95,8 +95,8 @@ class _Found:
         noted: bool,
     ) -> None:
         self.records, self.found = records, found
-        self.tree_id = records.table.tree_id
         self.code = code = RowCode(records.env)
+        self.tree_id = code.tree_id(records.table.tree_id)
         bind_program_rows(code, records.env)
         self.name = code.name
         self.old = code.row(table, "old_", "key_")

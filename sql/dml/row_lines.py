@@ -65,7 +65,7 @@ def parents(code: RowCode, keys: ForeignKeys, row: str) -> Lines:
     for child in keys.own:
         parent, places = child.parent, child.key.columns
         if parent.is_rowid:
-            tree_id = parent.table.tree_id
+            tree_id = code.tree_id(parent.table.tree_id)
             lines += [
                 f"ref_ = {row}[{places[0]}]",
                 "if ref_ is not None and"
@@ -92,14 +92,15 @@ def children(
         if found is None:
             return None
         tree_id, places = found
+        tree = code.tree_id(tree_id)
         if tree_id == reference.child.tree_id and reference.key.columns == (
             reference.child.rowid_alias,
         ):
-            lines.append(f"met_ = met_ or txn.row({tree_id}, {row}[{places[0]}]) is not None")
+            lines.append(f"met_ = met_ or txn.row({tree}, {row}[{places[0]}]) is not None")
             continue
         lines += [
             f"ref_ = ({''.join([f'{row}[{place}], ' for place in places])})",
-            f"met_ = met_ or (None not in ref_ and txn.tree({tree_id}).prefixed(ref_) != [])",
+            f"met_ = met_ or (None not in ref_ and txn.tree({tree}).prefixed(ref_) != [])",
         ]
     return lines
 
@@ -115,6 +116,7 @@ class Entries:
 
     def __init__(self, code: RowCode, indexes: Sequence[IndexKeys], *, noted: bool) -> None:
         self._name = code.name
+        self._tree_id = code.tree_id
         self._indexes = indexes
         self._noted = noted
 
@@ -141,7 +143,7 @@ class Entries:
                 lines = [f"parts_ = ({', '.join(parts)})", "if None not in parts_:"]
         return [
             *lines,
-            f"    met_ = txn.entry_with({index.tree_id}, {values})",
+            f"    met_ = txn.entry_with({self._tree_id(index.tree_id)}, {values})",
             "    if met_:",
             *indented(indented(what)),
             "    if met_ is None: return None",
@@ -198,18 +200,17 @@ class Entries:
 
     def _put(self, index: IndexKeys, place: int) -> Lines:
         entry = f"new{place}_"
-        note = f"note_({index.tree_id}, {entry}, {self._name(ABSENT, 'absent')})"
+        note = f"note_({self._tree_id(index.tree_id)}, {entry}, {self._name(ABSENT, 'absent')})"
         return self._if_any(index, entry, note, self._write("put", index, entry))
 
     def _delete(self, index: IndexKeys, place: int) -> Lines:
         entry = f"old{place}_"
-        note = f"note_({index.tree_id}, {entry}, None)"
+        note = f"note_({self._tree_id(index.tree_id)}, {entry}, None)"
         return self._if_any(index, entry, note, self._write("remove", index, entry))
 
-    @staticmethod
-    def _write(what: str, index: IndexKeys, entry: str) -> str:
+    def _write(self, what: str, index: IndexKeys, entry: str) -> str:
         parts = index.parts if index.unique else 0
-        return f"txn.{what}_entry({index.tree_id}, {entry}, {parts})"
+        return f"txn.{what}_entry({self._tree_id(index.tree_id)}, {entry}, {parts})"
 
     def _if_any(self, index: IndexKeys, entry: str, note: str, write: str) -> Lines:
         """What is done with an entry, if the row has one."""
@@ -232,7 +233,8 @@ def change(
 ) -> tuple[Lines, Lines]:
     """What looks at a row that is to be changed, and what writes it: `old_` becomes `new_`, which is `row` in terms of
     `old`.  Other than before are its columns of `assigned`, on which `indexes` depend; it stays at the same key."""
-    records, name, tree_id = target.records, code.name, target.table.tree_id
+    records, name = target.records, code.name
+    tree_id = code.tree_id(target.table.tree_id)
     places = tuple(sorted(assigned))
     closer_look = (
         f"{name(records.plain, 'plain')}.get(tuple(map(type, new_))) is not txn.kinds_of({tree_id})"

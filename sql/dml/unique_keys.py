@@ -151,7 +151,7 @@ class UniqueKey:
             return [*looks, f"{key} = {source}"]
         return [
             *looks,
-            f"met_ = txn.entry_with({self._tree_id}, {source})",
+            f"met_ = txn.entry_with({code.tree_id(self._tree_id)}, {source})",
             f"if not met_: return None if met_ is None else {none}",
             f"{key} = met_{self._tail if self._without_rowid else '[-1]'}",
         ]
@@ -205,7 +205,7 @@ class KeyRun(UniqueKey):
             )
         return [
             *looks,
-            f"found_ = txn.tree({self._tree_id}).{look_up}({source})",
+            f"found_ = txn.tree({code.tree_id(self._tree_id)}).{look_up}({source})",
             "if found_ is None: return None",
             f"if not found_: return {none}",
             f"if len(found_) > {RUN_MAX}: return None",

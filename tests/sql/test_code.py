@@ -237,3 +237,29 @@ def test_texts_of_ascii_are_folded_without_a_call() -> None:
             assert ".lower() if " in code, code
         found.append(con.execute(query).fetchall())
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO {} VALUES (?, ?, ?)",
+        "INSERT INTO {} VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET b = excluded.b",
+        "UPDATE {} SET a = a + ?, b = ? WHERE id = ?",
+        "UPDATE {} SET b = ? WHERE a = ? AND id > ?",
+        "DELETE FROM {} WHERE a = ? AND b > ? AND id <> ?",
+        "SELECT b, count(*), max(id + ?) FROM {} WHERE a > ? AND b < ? GROUP BY b",
+        "SELECT x.b FROM {} AS x JOIN other AS y ON x.a = y.id + ? WHERE y.a > ? AND x.b <> ? ORDER BY 1",
+    ],
+)
+def test_tables_that_are_alike_have_the_same_code(compiled: list[str], statement: str) -> None:
+    con = kvsh.connect(":memory:")
+    for name in ("other", "first", "second"):
+        con.execute(f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, a INTEGER, b INTEGER)")
+        con.execute(f"CREATE INDEX {name}_a ON {name}(a)")
+        con.execute(f"INSERT INTO {name} VALUES (1, 2, 3), (2, 4, 6)")
+    found = con.execute(statement.format("first"), (7, 1, 2)).fetchall()
+    before = len(compiled)
+    assert con.execute(statement.format("second"), (7, 1, 2)).fetchall() == found
+    assert compiled[before:] == []
+    rows = [con.execute(f"SELECT * FROM {name}").fetchall() for name in ("first", "second")]
+    assert rows[0] == rows[1]
