@@ -19,7 +19,7 @@ import os
 import stat
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import accumulate, pairwise
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from engine import Salvage
 
 NOTES_MAX = 200
+NOTHING_DAMAGED = "nothing was damaged"
 _LEVEL_AT = 2  # of a node's page
 _KINDS = {type(None): Kind.NULL, int: Kind.INTEGER, float: Kind.REAL, str: Kind.TEXT}
 
@@ -140,8 +141,15 @@ class Astray(NamedTuple):
         return ranges
 
 
-def repair(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> list[str]:
+def repair(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    mend: Callable[[str], list[str]] | None = None,
+) -> list[str]:
     """Salvage the database at `source` into a new one at `target`; what was saved and what was lost.
+
+    `mend` is called with the path of the new database before it gets its name, if anything was damaged, and says what it
+    did: whoever kills this leaves no database under that name whose tables and indexes don't agree.
 
     The source is only read.  StoreError if the target is there already, NotADatabaseError if nothing
     of a database is in the source."""
@@ -157,6 +165,8 @@ def repair(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> li
     try:
         try:
             sentences = _Repair(salvaged, source).run(temporary)
+            if mend is not None and sentences[1:] != [NOTHING_DAMAGED]:
+                sentences += mend(temporary)
         except StorageError as error:  # as the caller names it
             raise StorageError(str(error).replace(temporary, target)) from error
         try:
@@ -207,7 +217,7 @@ class _Repair:
             store.close()
         newest = max(self.salvaged.commits, default=0)
         found = [*self.salvaged.notes, *self.notes]
-        losses = found or ["nothing was damaged"]
+        losses = found or [NOTHING_DAMAGED]
         return [f"{entries} entries salvaged from {self.source}, up to commit {newest}", *losses]
 
     def _entries(self, store: DiskStore) -> int:

@@ -34,19 +34,16 @@ def repair(environment: Environment, arguments: Arguments) -> None:
     source = sources[0] if sources else environment.path or environment.unopened
     if source is None:
         raise CommandError("which file?  .repair FILE TARGET")
-    lines = salvage(source, target)
-    if lines[1:] != ["nothing was damaged"]:
-        lines += _mended(target)
-    for line in lines:
+    for line in salvage(source, target, _mended):
         environment.write(line + "\n")
 
 
-def _mended(target: str) -> list[str]:
+def _mended(salvaged: str) -> list[str]:
     """Make the salvaged database one of SQL again; what that took."""
     from btree import open_store
     from sql import Session, mend
 
-    store = open_store(target)
+    store = open_store(salvaged)
     try:
         session = Session(store)
         try:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import os
 from pathlib import Path
 
+import pytest
+
 from btree import CATALOG_TREE_ID, Store, open_memory
+from kvsh.environment import Environment, Options
 from sql import Session, mend
 from tests.shell.running import kvsh
 from tests.sql.scripts import run_script
@@ -167,6 +172,35 @@ def test_repair_brings_the_rows_back_of_a_file_whose_catalog_is_damaged(tmp_path
         f"SELECT count(*), sum(c) FROM (SELECT 0 a, 0 b, 0 c WHERE 0 UNION ALL {query})",
     )
     assert done == (0, f"40|{sum(range(40))}\n", "")
+
+
+def test_a_repair_that_is_ended_leaves_no_database_that_is_not_mended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had its name before its indexes were made anew: killed between, it was a database whose check failed."""
+    path, target = tmp_path / "a.db", tmp_path / "b.db"
+    assert kvsh(path, "create table t (a); create index ta on t (a)").status == 0
+    whole = path.stat().st_size
+    assert kvsh(path, "insert into t values (1)").status == 0
+    damaged = bytearray(path.read_bytes())
+    damaged[whole + 20] ^= 1
+    path.write_bytes(damaged)
+    found: list[list[str]] = []
+
+    def ended(session: Session) -> list[str]:
+        found.append([name for name in os.listdir(tmp_path) if not name.endswith("-salvage")])
+        assert mend(session) == ["1 index made anew"]
+        raise KeyboardInterrupt
+
+    environment = Environment(None, Options(), out=io.BytesIO(), err=io.StringIO())
+    monkeypatch.setattr("sql.mend", ended)
+    with pytest.raises(KeyboardInterrupt):
+        environment.run_words([".repair", str(path), str(target)])
+    assert found == [["a.db"]]
+    assert os.listdir(tmp_path) == ["a.db"]
+    done = kvsh(path, ".repair", target)
+    assert done.status == 0 and done.out.endswith("1 index made anew\n")
+    assert kvsh(target, ".check") == (0, "ok\n", "")
 
 
 def test_a_file_whose_directory_is_lost_comes_back_whole(tmp_path: Path) -> None:
