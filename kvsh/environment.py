@@ -207,6 +207,10 @@ class Environment(OpenDatabase, Stoppable):
             batches = undisturbed(batches)
         target = self.target
         direct = target.is_terminal
+        if direct and self.interactive:
+            from kvsh.terminal import begun
+
+            batches = begun(self, batches)
         mode = mode or self.mode
         with self.pages():
             write_rows(

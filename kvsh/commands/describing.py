@@ -91,6 +91,9 @@ def _relations(environment: Environment) -> list[Row]:
 def _table(environment: Environment, schema: Schema, table: Table) -> None:
     names = ["column", "type", "null", "default", "key"]
     rows: list[Row] = []
+    is_drawn = environment.mode in _FOR_PEOPLE
+    # In a table for people a field without anything is empty: NULL there is a default that says so.
+    nothing = "" if is_drawn and not environment.null else None
     for place, column in enumerate(table.columns):
         default = column.default_shown or column.default
         if column.generated is not None:
@@ -103,12 +106,12 @@ def _table(environment: Environment, schema: Schema, table: Table) -> None:
                 column.name,
                 column.declared_type or "",
                 "no" if column.not_null or never_null else "yes",
-                default,
-                ", ".join(keys) or None,
+                nothing if default is None else default,
+                ", ".join(keys) or nothing,
             )
         )
     environment.show(names, iter([rows]))
-    if environment.mode in _FOR_PEOPLE:
+    if is_drawn:
         environment.write_shown("".join(f"{line}\n" for line in _below(environment, schema, table)))
 
 

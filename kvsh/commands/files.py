@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 from kvsh.arguments import Arguments, CommandError, UsageError
+from kvsh.terminal import echo
 
 if TYPE_CHECKING:
     from kvsh.environment import Environment
@@ -112,7 +114,7 @@ def system(environment: Environment, arguments: Arguments) -> None:
 def _status_of(environment: Environment, command: str) -> int:
     """Run a command and wait for its end.  Ctrl-C is the command's own business, which has got it, too:
     it interrupts the caller if the command dies of it.  Raises KeyboardInterrupt."""
-    with subprocess.Popen(command, shell=True) as process:
+    with echo(sys.stdin, on=True), subprocess.Popen(command, shell=True) as process:
         try:
             with environment.waiting():
                 if environment.terminated:  # before the waiting began

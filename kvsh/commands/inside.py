@@ -107,7 +107,9 @@ def page(environment: Environment, arguments: Arguments) -> None:
         found = source.find_page(transaction, environment.session.schema, int(text))
         if found is None:
             raise CommandError(
-                f"page {text} is no page of a tree: free, or a large value, or page 1, the list of trees"
+                "page 1 is the list of trees; .tree NAME draws one of them"
+                if int(text) == 1
+                else f"page {text} is no page of a tree: it is free, part of a large value, or not there"
             )
         name, shown = found
         cells = list(source.page_cells(shown))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import tempfile
 import textwrap
 import time
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from kvsh.arguments import Arguments, CommandError, UsageError, seconds
 from kvsh.environment import located
+from kvsh.terminal import echo
 
 if TYPE_CHECKING:
     from kvsh.config import Config
@@ -121,7 +123,8 @@ def edit(environment: Environment, arguments: Arguments) -> None:
     with tempfile.TemporaryDirectory(prefix="kvsh-") as folder:
         path = Path(folder) / "statement.sql"
         path.write_text(environment.last_statement, encoding="utf-8")
-        status = subprocess.run(f'{editor} "{path}"', shell=True, check=False).returncode
+        with echo(sys.stdin, on=True):
+            status = subprocess.run(f'{editor} "{path}"', shell=True, check=False).returncode
         if status:
             raise CommandError(f"{editor} ended with status {status}: nothing was taken over")
         environment.next_input = path.read_text(encoding="utf-8").rstrip()

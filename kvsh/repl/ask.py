@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+from kvsh.terminal import echo
+
 
 def ask(question: str, answers: str, default: str, *, source: TextIO, output: TextIO) -> str:
     """One letter of `answers`; `default` for an empty line, the end of input, and Ctrl-C.
@@ -17,7 +19,7 @@ def ask(question: str, answers: str, default: str, *, source: TextIO, output: Te
         output.write(question + " ")
         output.flush()
         try:
-            with _ctrl_c_is_raised():
+            with echo(source, on=True), _ctrl_c_is_raised():
                 line = source.readline()
         except KeyboardInterrupt:
             output.write("\n")

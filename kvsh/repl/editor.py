@@ -108,9 +108,14 @@ class Editor:
 
     def read(self, default: str = "") -> str:
         """One input of the user.  Raises KeyboardInterrupt (Ctrl-C) and EOFError (Ctrl-D)."""
-        if not self.painted:  # what was typed until now may have been shown by the terminal
-            self.session.output.write_raw("\r\x1b[K")
-            self.session.output.flush()
+        output = self.session.output
+        if self.painted:
+            # What a command has printed may not end its line.  Blanks as many as there are columns but one leave the
+            # cursor in an empty line where it is, and elsewhere take it to the next.
+            output.write_raw(" " * (output.get_size().columns - 1))
+        # else what was typed until now may have been shown by the terminal
+        output.write_raw("\r\x1b[K")
+        output.flush()
         return self.session.prompt(
             self._prompt, default=default, pre_run=None if self.painted else self._first_read
         )

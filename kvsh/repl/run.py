@@ -7,7 +7,6 @@ before it.  What is typed meanwhile waits in the terminal, and the editor begins
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -27,6 +26,7 @@ from kvsh.repl.shell import LineSource, Shell
 from kvsh.repl.status import Status, prompt_text
 from kvsh.repl.typed_ahead import keys_kept
 from kvsh.repl.upkeep import Upkeep
+from kvsh.terminal import echo, measure
 from kvsh.themes import MONOCHROME, Painter, colour_depth
 from kvsh.undo import UndoLog
 
@@ -50,7 +50,8 @@ def run(environment: Environment) -> int:
     shell: Shell
     if config["banner"]:
         environment.say(_banner(environment))
-    with ExitStack() as unready:
+    # What is typed while something runs is shown by the editor, when it reads that: the terminal would show it as well.
+    with echo(sys.stdin, on=_is_dumb()), ExitStack() as unready:
         source, on_read = _source(environment, config, catalog, lambda: shell.warm_up(), unready)
         shell = Shell(environment, source, catalog, on_read=on_read)
         upkeep = Upkeep()
@@ -153,8 +154,7 @@ def _status(environment: Environment) -> Status:
     """What the prompt and the toolbar show now."""
     if environment.on_idle is not None and not environment.in_transaction():
         environment.on_idle()
-    size = shutil.get_terminal_size()
-    environment.screen, environment.target.screen_lines = size
+    measure(environment)
     return Status(
         database=describe_path(environment.path),
         in_transaction=environment.in_transaction(),
@@ -167,6 +167,11 @@ def _status(environment: Environment) -> Status:
     )
 
 
+def _is_dumb() -> bool:
+    """Whether the terminal can't move its cursor, so that no editor can work on it."""
+    return os.environ.get("TERM", "") in ("dumb", "unknown", "")
+
+
 def _source(
     environment: Environment,
     config: Config,
@@ -177,7 +182,7 @@ def _source(
     """The line editor, and what to do when it has read; plain lines on a dumb terminal.
 
     `unready` is left as the editor begins to read: until then its prompt is shown, and keys are kept."""
-    if os.environ.get("TERM", "") in ("dumb", "unknown", ""):
+    if _is_dumb():
         editor = PlainEditor(
             is_complete,
             lambda: prompt_text(config["prompt"], _status(environment)),

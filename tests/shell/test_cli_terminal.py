@@ -313,6 +313,49 @@ def test_a_window_of_any_size_shows_whole_tables(terminal: Terminal) -> None:
         assert width_of(last[0]) <= columns
 
 
+COUNTING = (
+    "WITH RECURSIVE c(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM c WHERE i < {}) SELECT i FROM c"
+)
+"""A query that takes a while."""
+
+
+def test_what_is_typed_while_a_statement_runs_is_shown_once(terminal: Terminal) -> None:
+    """The terminal showed it under the statement, and then the editor at its prompt."""
+    terminal.send(f"SELECT count(*) FROM ({COUNTING.format(600_000)});\r")
+    terminal.wait_for("FROM c.*;$")
+    terminal.send("SELECT 'typed' || ' ahead';\r")
+    terminal.wait_for("│ typed ahead")
+    terminal.wait_for_prompt("> ")
+    assert terminal.text.count("SELECT 'typed'") == 1
+
+
+def test_a_command_that_reads_the_terminal_shows_what_is_typed(terminal: Terminal) -> None:
+    terminal.send(".system echo ready; read word; echo got $word\r")
+    terminal.wait_for("^ready$")
+    terminal.send("hello\r")
+    terminal.wait_for(r"^hello\ngot hello$")
+
+
+def test_the_prompt_stands_in_a_line_of_its_own(terminal: Terminal) -> None:
+    """It was painted over what a command had printed without a line end."""
+    terminal.send(".system printf abc\r")
+    terminal.wait_for(r"^abc\nmusic\.db> *$")
+    terminal.send(".system echo def\r")
+    terminal.wait_for(r"^def\nmusic\.db> *$")
+
+
+def test_a_result_is_fitted_to_the_window_as_it_is_when_the_result_is_there(
+    terminal: Terminal,
+) -> None:
+    long = "word " * 14
+    terminal.send(f"SELECT count(*), '{long}' AS x FROM ({COUNTING.format(600_000)});\r")
+    terminal.wait_for("FROM c.*;$")
+    terminal.resize(40, 24)
+    terminal.wait_for("1 row in ")
+    box = [line for line in terminal.lines if line and line[0] in "┌│├└"]
+    assert {width_of(line) for line in box} == {width_of(box[0])} and width_of(box[0]) <= 40
+
+
 def test_the_editor_begins_with_the_last_statement_and_comes_back_to_the_prompt(
     database: Path,
 ) -> None:

@@ -639,3 +639,11 @@ def test_help_has_the_calls_of_functions(shell: Shell) -> None:
     assert shell(".help count").startswith("usage: count [--prefix P]")
     assert shell(".help count").endswith("count(*) | count([DISTINCT] x)\n")
     assert "FROM json_each(json [, path])" in shell(".help json_each")
+
+
+def test_a_page_that_is_no_trees_says_what_it_is(shell: Shell) -> None:
+    """Of the first page, too, the message only listed what it might be."""
+    assert "page 1 is the list of trees; .tree NAME draws one" in shell.error(
+        ".checkpoint\n.page 1"
+    )
+    assert "page 999 is no page of a tree: it is free, " in shell.error(".page 999")

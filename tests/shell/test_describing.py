@@ -61,6 +61,20 @@ trigger looked after update
 """, "")  # fmt: skip
 
 
+def test_no_default_is_empty_for_people_and_null_for_programs(shell: Shell) -> None:
+    """Both were NULL on a terminal, as a default that is NULL is."""
+    shell("CREATE TABLE d (a, b DEFAULT NULL, c DEFAULT '');")
+    assert shell(".describe d") == "a||yes||\nb||yes|NULL|\nc||yes|''|\n"
+    shell.environment.target.set_terminal(True)
+    shell.environment.screen = 80
+    lines = shell(".mode column\n.describe d").splitlines()
+    assert [line.split() for line in lines[2:5]] == [
+        ["a", "yes"],
+        ["b", "yes", "NULL"],
+        ["c", "yes", "''"],
+    ]
+
+
 def test_keys_of_several_columns_and_what_refers_to_a_table(database: Path) -> None:
     artist = kvsh(database, "--mode", "column", ".describe ARTIST").out
     assert "name    TEXT     no             unique\n" in artist
