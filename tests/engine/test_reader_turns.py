@@ -249,6 +249,39 @@ def test_who_is_interrupted_leaves_the_line(
     waiting.result(30)
 
 
+@pytest.mark.usefixtures("short_turns")
+def test_who_is_interrupted_with_a_turn_and_nobody_behind_just_goes(
+    clock: Clock, turns: _ReaderTurns, threads: list[ThreadPoolExecutor]
+) -> None:
+    first, second, _ = threads
+    first.submit(turns.wait).result(30)
+    ident = second.submit(threading.get_ident).result(30)
+    interrupted = stands_by(turns, second)
+    with turns._lock:
+        turns._waiting.popleft()
+        turns._begin(ident, clock.now, clock.thread_time())
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(ident), ctypes.py_object(KeyboardInterrupt)
+    )
+    with pytest.raises(KeyboardInterrupt):
+        interrupted.result(30)
+    assert not turns._waiting
+
+
+@pytest.mark.usefixtures("short_turns")
+def test_who_has_waited_long_goes_on_waiting_for_a_reader_that_still_passes(
+    turns: _ReaderTurns, threads: list[ThreadPoolExecutor]
+) -> None:
+    """The clock stands still: the reader passed just now, however often the other has looked."""
+    first, second, _ = threads
+    first.submit(turns.wait).result(30)
+    asked = stands_by(turns, second)
+    with pytest.raises(TimeoutError):
+        asked.result(10 * SHORT_SECONDS)
+    assert len(turns._waiting) == 1
+    assert turns._off_until == 0
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 def test_a_forked_child_begins_anew() -> None:
     """Another thread may have had the lock, and the threads that stood by are not there."""
