@@ -73,6 +73,8 @@ class ProjectionCompiler:
                 return late
         if order and self._asks_behind_limit(block):
             return self._asked_behind_limit(plan, joined, outputs, body, free)
+        if not order:  # a sort goes through values that lie beside each other in less time
+            self._take_as_it_lies(joined, outputs)
         self._presort(joined, block, order)
         columns, passes, own = self._order(order, outputs, all_rows=block.limit is None)
         element = self._element(outputs, columns, plan)
@@ -82,8 +84,6 @@ class ProjectionCompiler:
             distinct, key = self._distinct(block.outputs, bool(columns))
             if distinct is stages.distinct_values:
                 element, values = outputs[0], []
-                if joined.scan is not None and joined.header == joined.scan.header:
-                    joined.header = as_it_lies(self.compiler, joined.scan, ()).header
         sieve = self._sieve(joined, plan, outputs, own) if order else None
         if sieve is not None:
             self._leave_out_behind(joined, block.order[0])
@@ -106,6 +106,14 @@ class ProjectionCompiler:
         if columns:
             call = self.compiler.call(stages.stripped, call, str(len(outputs)))
         return self.compiler.define_call(free, call)
+
+    def _take_as_it_lies(self, joined: Join, outputs: Sequence[str]) -> None:
+        """Have a scan by column hand over arrays where rows are made of them at once, but for what rows have twice."""
+        scan = joined.scan
+        if scan is not None and joined.streams and joined.header == scan.header:
+            twice = {scan.list_of(output) for output in outputs if outputs.count(output) > 1}
+            joined.scan = scan = as_it_lies(self.compiler, scan, twice)
+            joined.header = scan.header
 
     def _presort(self, joined: Join, block: Select, order: Sequence[SortKey]) -> None:
         """Have a scan by column hand over sorted runs, where all of its rows are sorted by one of its numbers."""
