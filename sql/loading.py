@@ -32,5 +32,5 @@ def load(module: str) -> None:
 
 def load_planner() -> None:
     """Import what a first query needs, so that it need not wait for that."""
-    for module in ("sql.parse.grammar", "sql.compile", "sql.short"):
+    for module in ("sql.parse.grammar", "sql.compile.blocks", "sql.compile.query", "sql.short"):
         load(module)

@@ -534,8 +534,8 @@ class QueryPlan(Checked):
         self._fitting = fitting
 
     def _compile(self, session: Session, transaction: Transaction, values: Values) -> None:
-        load("sql.compile")
-        from sql.compile import plan_select
+        load("sql.compile.query")
+        from sql.compile.query import plan_select
         from sql.parse.grammar import raise_recursion_limit
         from sql.plan.walk import forget_blocks
         from sql.schema import ObservedSchema

@@ -17,9 +17,7 @@ from msgspec.structs import replace
 
 from btree import CollectorPaused
 from sql.compile.accesses import Binding, variables_in
-from sql.compile.arms import ArmsCompiler
 from sql.compile.clauses import split_clauses
-from sql.compile.groups import GroupCompiler
 from sql.compile.join import Join, JoinCompiler
 from sql.compile.module import Lines, Module
 from sql.compile.plans import (
@@ -32,7 +30,6 @@ from sql.compile.plans import (
 from sql.compile.projection import ProjectionCompiler
 from sql.compile.scalar import ScalarCompiler
 from sql.compile.subqueries import SubqueryCompiler
-from sql.compile.totals import TotalsCompiler
 from sql.compile.unpacking import unpacked
 from sql.expressions import (
     INTEGER,
@@ -54,10 +51,12 @@ from sql.plan import (
 )
 from sql.plan.operators import SelectPlan, TreeEnd
 from sql.plan.walk import cte_uses, free_references
-from sql.run import ranges, windows
+from sql.run import ranges
 from sql.run.sorting import in_batches
 
 if TYPE_CHECKING:
+    from sql.compile.arms import ArmsCompiler
+    from sql.run import windows
     from sql.run.analysis import Analysis
 
 NUMBER = INTEGER | REAL
@@ -98,7 +97,6 @@ class BlockCompiler:
         )
         self.subqueries = SubqueryCompiler(self)
         self.projection = ProjectionCompiler(self)
-        self.arms = ArmsCompiler(self)
         self._compiled: dict[tuple[int, tuple[str, ...]], tuple[str, list[str]]] = {}
         self._kept: list[Block] = []  # so that ids stay unique
         self._shared: dict[int, tuple[str, Block]] = {}
@@ -109,7 +107,7 @@ class BlockCompiler:
 
         Else the planner, and with it a transaction and all nodes that it reads, would stay until the garbage
         collector comes to its oldest generation."""
-        del self.scalar, self.subqueries, self.projection, self.arms
+        del self.scalar, self.subqueries, self.projection
 
     # -- names -----------------------------------------------------------------------------------
 
@@ -154,17 +152,22 @@ class BlockCompiler:
                 case Select():
                     name = self._select(block, free)
                 case Values():
-                    name = self.arms.values(block, free)
+                    name = self._arms().values(block, free)
                 case Compound():
-                    name = self.arms.compound(block, free)
+                    name = self._arms().compound(block, free)
                 case OuterJoin():
-                    name = self.arms.outer_join(block, free)
+                    name = self._arms().outer_join(block, free)
                 case Recursive():
-                    name = self.arms.recursive(block, free)
+                    name = self._arms().recursive(block, free)
                 case _:
                     assert_never(block)
             known = self._compiled[key] = (name, free)
         return known
+
+    def _arms(self) -> ArmsCompiler:
+        from sql.compile.arms import ArmsCompiler  # as groups and windows: few queries have any
+
+        return ArmsCompiler(self)
 
     def derived(self, relation: DerivedRelation) -> str:
         """The batches of a derived relation; a CTE that is used more than once is kept."""
@@ -228,6 +231,8 @@ class BlockCompiler:
     def _select_planned(self, plan: SelectPlan, free: list[str]) -> str:
         block = plan.block
         if block.keys is not None:
+            from sql.compile.groups import GroupCompiler
+
             row = f"g{block.aggregate_source}"
             conditions = [f"if {self.scalar.true(condition)}" for condition in block.having]
             having = " and ".join(condition.removeprefix("if ") for condition in conditions)
@@ -297,6 +302,8 @@ class BlockCompiler:
         if plan.first_row:
             return self._first_row(plan, joined, body, free)
         if block.keys:
+            from sql.compile.groups import GroupCompiler
+
             loops, depth = self._loops(joined)
             groups = GroupCompiler(self, block)
             if plan.grouped:
@@ -311,6 +318,8 @@ class BlockCompiler:
                 body.depth = 1
             body.extend(grouped)
         else:
+            from sql.compile.totals import TotalsCompiler
+
             body.extend(TotalsCompiler(self, block).everything(joined))
         return self.define(free, body)
 
@@ -353,6 +362,8 @@ class BlockCompiler:
 
     def _windows(self, plan: SelectPlan, joined: Join, body: Lines, free: list[str]) -> str:
         """The call that gives the window stage's rows."""
+        from sql.run import windows
+
         block = plan.block
         columns = [self.scalar.value(item) for item in block.window_inputs]
         count = len(columns)
@@ -381,6 +392,8 @@ class BlockCompiler:
     def _window(
         self, call: WindowCall, place: Callable[[str], int], offsets: list[str]
     ) -> windows.WindowSpec:
+        from sql.run import windows
+
         frame = call.frame
         bounds = []
         for expression in (frame.start_offset, frame.end_offset):

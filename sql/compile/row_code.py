@@ -22,7 +22,7 @@ from sql.compile.accesses import Binding
 from sql.compile.blocks import BlockCompiler
 from sql.compile.changes import calls_program
 from sql.compile.module import Module
-from sql.compile.query import function_of
+from sql.compile.row_functions import function_of
 from sql.expressions import ColumnRef, Expression, Match
 from sql.optimise.planner import Planner
 from sql.plain import is_plain, plain_source, unpacked

@@ -167,3 +167,31 @@ def test_finders_are_as_they_were_once_sqlglot_is_imported() -> None:
         " type(sqlglot.__loader__).__name__)"
     )
     assert told(code) == "True True SourceFileLoader"
+
+
+@pytest.mark.parametrize(
+    ("statement", "loaded"),
+    [
+        ("SELECT b FROM t WHERE a = 1", []),
+        ("UPDATE t SET b = 3 WHERE a = 1", ["compile.blocks"]),
+        ("SELECT b FROM t WHERE b > 1 ORDER BY a", ["compile.blocks"]),
+        ("SELECT b, count(*) FROM t GROUP BY b", ["compile.blocks", "compile.groups"]),
+        ("SELECT a FROM t UNION SELECT b FROM t", ["compile.blocks", "compile.arms"]),
+        ("SELECT sum(a) OVER () FROM t", ["compile.blocks", "run.windows"]),
+    ],
+)
+def test_what_makes_code_is_loaded_for_statements_that_have_such(
+    tmp_path: Path, statement: str, loaded: list[str]
+) -> None:
+    con = kvsh.connect(tmp_path / "t.db")
+    con.execute("CREATE TABLE t(a INTEGER PRIMARY KEY, b INTEGER)")
+    con.execute("INSERT INTO t VALUES (1, 2), (2, 2)")
+    con.commit()
+    con.close()
+    parts = ("compile.blocks", "compile.groups", "compile.arms", "run.windows")
+    code = (
+        f"import sys, kvsh; con = kvsh.connect({str(tmp_path / 't.db')!r});"
+        f"con.execute({statement!r}).fetchall();"
+        f"print([part for part in {parts!r} if 'sql.' + part in sys.modules])"
+    )
+    assert told(code) == str(loaded)
