@@ -56,7 +56,8 @@ def with_computed(levels: LevelCompiler, block: Select, scan: ColumnScan) -> Col
     places = "".join(f"{names.index(name)}, " for name in left)
     made = levels.module.once(f"({''.join(f'{made}, ' for _, made in found.values())})")
     batches = levels.call(computed, scan.batches, f"({places})", made)
-    return replace(scan, batches=batches, lists=lists, settled=settled)
+    # As the columns lie in pages there are no calls among them.
+    return replace(scan, batches=batches, lists=lists, settled=settled, stored="")
 
 
 def _asked_of_all(block: Select) -> Iterator[Expression]:

@@ -190,6 +190,10 @@ def test_aggregates_of_numbers_as_they_lie_in_pages(tmp_path: Path) -> None:
         "SELECT DISTINCT d FROM t ORDER BY d",
         "SELECT DISTINCT h FROM t ORDER BY 1 DESC",
         "SELECT DISTINCT n FROM t ORDER BY n LIMIT 4",
+        # Calls that are made for a batch at once are no columns of pages.
+        "SELECT count(*) FROM (SELECT DISTINCT typeof(m) FROM t)",
+        "SELECT typeof(m), count(*), sum(i) FROM t GROUP BY typeof(m)",
+        "SELECT sum(length(m)), max(length(m)), sum(abs(b)) FROM t",
     ]
     for sql in queries:
         ours = kvsh.connect(path)
