@@ -260,12 +260,13 @@ class DiskTransaction(OnPages):
         super().settle_all()
 
     def _finish(self) -> None:
-        writer, self._writer = self._writer, None
+        writer = self._writer
         if self.flushed is not None:
             self.flushed.undo()
             self.flushed = None
         if writer is not None:
             writer.rollback()
+            self._writer = None
             if self.spilled or self.orphans or self.has_rewritten:
                 self.store.cache.clear()  # the next writer's pages will lie where this one's lay
         self.reader = ENDED if self._view is None else self._view.snapshot

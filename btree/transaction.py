@@ -392,16 +392,20 @@ class LocalTransaction(UnopenedRows, PutOff, Backend):
             self._end()
 
     def _end(self) -> None:
-        self.active = False
-        self._made = None
-        if self._writable:
-            self._writable = False
-            self._token = _NOBODY
-            self.row_changes = {}
-            if self.open_trees:
-                self._end_trees()
-        self.open_trees.clear()  # no cycle is left to the garbage collector
-        self._finish()
+        try:
+            self.active = False
+            self._made = None
+            if self._writable:
+                self._writable = False
+                self._token = _NOBODY
+                self.row_changes = {}
+                if self.open_trees:
+                    self._end_trees()
+            self.open_trees.clear()  # no cycle is left to the garbage collector
+            self._finish()
+        except BaseException:  # of Ctrl-C: nobody else would give the lock back
+            self._finish()
+            raise
 
     def _end_trees(self) -> None:
         for tree in self.open_trees.values():

@@ -91,6 +91,7 @@ class Grouping(Locking, ABC):
 
     _changed = False  # this handle has appended a commit
     own_commits = 0  # that it has appended
+    _pages_lsn = -1  # of its latest commit of pages
     _at_work = 0  # how many were committed last, or were waiting then
     _leader: object = None  # the `Waiting` that leads, or something else of a thread alone
     _gathers = False  # who leads waits for others, one of which may take over
@@ -197,14 +198,17 @@ class Grouping(Locking, ABC):
                 self.unlock_if_idle()
         return lsn
 
-    def appended_pages(self) -> None:
+    def appended_pages(self, lsn: int) -> None:
         """A commit of pages stands in the log; called by its writer under the mutex.  Where there is no sync
-        to wait for, the file's lock is given back."""
-        self._changed = True
-        self.own_commits += 1
-        self._active = False
-        if self.durability == "full":
-            self._unsynced += 1
+        to wait for, the file's lock is given back.  Harmless when done already."""
+        is_full = self.durability == "full"
+        if self._pages_lsn != lsn:  # from here on one step
+            self._pages_lsn = lsn
+            self._changed = True
+            self.own_commits += 1
+            self._active = False
+            self._unsynced += is_full
+        if is_full:
             return
         self.publish(self.current_log.state())
         if self.durability == "off":

@@ -320,7 +320,14 @@ class Locking(Syncing):
 
         Not with the new one's lock: others may have had it since, and there is nothing left to write."""
         replaced = self.current_log
-        self.follow_rename()
-        self._locked = False
-        replaced.words[WORD_HOLDER] = 0
-        replaced.file.unlock()
+        try:
+            self.follow_rename()
+        finally:
+            if self.current_log is not replaced:
+                self._locked = False
+                replaced.words[WORD_HOLDER] = 0
+                try:
+                    replaced.file.unlock()
+                except BaseException:  # as above
+                    replaced.file.unlock()
+                    raise

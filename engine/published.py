@@ -209,9 +209,11 @@ class Published:
         """Go on with another log, whose file stands at our path now; under the mutex.
 
         The old one stays open for the snapshots that read it; it goes with the last of them."""
+        state = log.state()
+        # No calls from here on: Ctrl-C comes before all of this or after it.
         self.current_log = log
         self._words = log.words
         self._visible_found = log.words[WORD_VISIBLE]
         self._name_synced = False
         self._name_seen = 0
-        self._set_visible(log.state())
+        self._visible, self._visible_end, self._synced_lsn = state, state.end, state.lsn

@@ -426,8 +426,15 @@ class Writer:
         with store.writes:
             self.flush()
             with store.mutex:
-                log.take_pages(lsn, self._changes, self._next_page, crc, self._position)
-                store.appended_pages()
+                try:
+                    log.take_pages(lsn, self._changes, self._next_page, crc, self._position)
+                    store.appended_pages(lsn)
+                except BaseException:
+                    if log.lsn == lsn:  # Ctrl-C came too late to take it back
+                        store.appended_pages(lsn)
+                        self._ended = True
+                        store._writing.release()
+                    raise
         self._ended = True  # one step with the release: Ctrl-C comes before both, or after
         store._writing.release()
         return Commit(store, lsn, self._changes)

@@ -151,24 +151,32 @@ class WriteStatement(Checked):
                     self._quick_context = context
         except BaseException as error:
             if is_alone:
-                if isinstance(error, Exception) and not transaction.is_newest():
+                try:
+                    if isinstance(error, Exception) and not transaction.is_newest():
+                        session.abandon(transaction)
+                        return None
+                    self._failed_alone(session, transaction, error)
+                except BaseException:  # of Ctrl-C, maybe with the lock taken for that look
                     session.abandon(transaction)
-                    return None
-                self._failed_alone(session, transaction, error)
+                    raise
             else:
                 self._failed(session, transaction, error)
             raise
         if is_alone:
-            if outcome is None or (
-                # What comes to no commit has to hold of the newest one, too.
-                (not outcome.changes or session.deferred_violations) and not transaction.is_newest()
-            ):
-                session.abandon(transaction)
-                return None
             try:
+                if outcome is None or (
+                    # What comes to no commit has to hold of the newest one, too.
+                    (not outcome.changes or session.deferred_violations)
+                    and not transaction.is_newest()
+                ):
+                    session.abandon(transaction)
+                    return None
                 session.commit_alone(transaction)
             except ConflictError:
                 return None
+            except BaseException:  # as above
+                session.abandon(transaction)
+                raise
         elif outcome is None:
             return None
         session.changes = changes = outcome.changes
@@ -241,14 +249,16 @@ class WriteStatement(Checked):
         `plain`: they are tuples of the right length, of values that need no conversion."""
         database = self.database(session)
         joined = session.joined_transaction(database)
-        transaction = joined or session.begin_writing(database)
         total = WriteOutcome(0)
+        transaction = joined or session.begin_writing(database)
         try:
             self._run_sets(session, transaction, sets, total, plain=plain, is_alone=joined is None)
         except BaseException as error:
-            session.count_changes(total)
-            if joined is None:
-                if (
+            try:
+                session.count_changes(total)
+                if joined is not None:
+                    session.end_torn(error)
+                elif (
                     session.deferred_violations > 0
                     or session.unfinished is not None
                     or not isinstance(error, Exception)
@@ -256,11 +266,17 @@ class WriteStatement(Checked):
                     session.abandon(transaction)
                 else:
                     transaction.commit()
-            else:
-                session.end_torn(error)
+            except BaseException:  # of Ctrl-C, maybe before the transaction has ended
+                if joined is None:
+                    session.abandon(transaction)
+                raise
             raise
         if joined is None:
-            session.commit_alone(transaction)
+            try:
+                session.commit_alone(transaction)
+            except BaseException:  # of Ctrl-C, maybe before that call
+                session.abandon(transaction)
+                raise
         return self._result(session, total)
 
     def _run_sets(
@@ -360,21 +376,21 @@ class WriteStatement(Checked):
         if self._plan is None:
             load("sql.dml")  # now: while it has the writer's lock others would wait for it
         transaction = session.begin_writing(database)
-        session.current = transaction
         try:
+            session.current = transaction
             plan = self.plan(session, transaction, values)
-        except BaseException:
+            try:
+                outcome = plan.run(self.context(session, transaction, values))
+            except BaseException as error:
+                session.current = None
+                self._failed_alone(session, transaction, error)
+                raise
+            session.current = None
+            session.commit_alone(transaction)
+        except BaseException:  # where it has ended already, this is harmless
             session.current = None
             session.abandon(transaction)
             raise
-        try:
-            outcome = plan.run(self.context(session, transaction, values))
-        except BaseException as error:
-            session.current = None
-            self._failed_alone(session, transaction, error)
-            raise
-        session.current = None
-        session.commit_alone(transaction)
         return outcome
 
     def _failed_alone(
@@ -501,10 +517,10 @@ def attempt(session: Session, database: str) -> Iterator[tuple[Transaction, bool
     On an exception all of it is undone, but for the session's counters."""
     joined = session.joined_transaction(database)
     transaction = joined or session.begin_writing(database)
-    before = session.unfinished
-    mark = _Mark(session, transaction)
-    previous, session.current = session.current, transaction
+    before, previous = session.unfinished, session.current
     try:
+        mark = _Mark(session, transaction)
+        session.current = transaction
         yield transaction, joined is None
         session.current = previous
         if joined is None:

@@ -140,6 +140,65 @@ def test_a_writer(tmp_path: Path, name: str, durability: Any) -> None:
     assert at > 3
 
 
+def refused(con: Any, sql: str, *sets: tuple[int, int]) -> None:
+    with pytest.raises(kvsh.IntegrityError):
+        if sets:
+            con.executemany(sql, sets)
+        else:
+            con.execute(sql)
+
+
+def executed(*statements: str) -> Callable[[Any], Any]:
+    return lambda con: [con.execute(sql) for sql in statements]
+
+
+STATEMENTS: dict[str, Callable[[Any], Any]] = {
+    "of no row": executed("UPDATE t SET n = n + 1 WHERE n = -5"),
+    "of no key": executed("DELETE FROM t WHERE id >= 10"),
+    "of some rows": executed("DELETE FROM t WHERE id >= 8", "INSERT INTO t VALUES (8, 8), (9, 9)"),
+    "refused": lambda con: refused(con, "INSERT INTO t VALUES (1, 1)"),
+    "refused of many": lambda con: refused(con, "INSERT INTO t SELECT 1, n FROM t"),
+    "refused set": lambda con: refused(con, "INSERT INTO t VALUES (?, ?)", (50, 1), (1, 3)),
+    "begun": executed("BEGIN IMMEDIATE", "ROLLBACK"),
+    "rolled back": executed("BEGIN IMMEDIATE", "UPDATE t SET n = n + 1", "ROLLBACK"),
+    "definition": executed("CREATE TABLE IF NOT EXISTS other(a)", "DROP TABLE other"),
+    "checkpoint": executed("PRAGMA wal_checkpoint"),
+    "compaction": executed("VACUUM"),
+}
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("name", STATEMENTS)
+@pytest.mark.parametrize("durability", ["full", "off"])
+def test_statements(tmp_path: Path, name: str, durability: Any) -> None:
+    """Once its transaction has ended, or is rolled back, nobody is kept out, and the connection goes on."""
+    con, other = (
+        kvsh.connect(tmp_path / "db", isolation_level=None, durability=durability, timeout=0)
+        for _ in range(2)
+    )
+    con.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, n INTEGER)")
+    con.executemany("INSERT INTO t VALUES (?, ?)", [(number, number) for number in range(10)])
+
+    def afterwards(at: int) -> None:
+        if con.in_transaction:
+            con.execute("ROLLBACK")
+        for connection in (other, con):
+            connection.execute("UPDATE t SET n = ? WHERE id = 2", (at,))
+        assert other.execute("SELECT n FROM t WHERE id = 2").fetchall() == [(at,)]
+        con.execute("DELETE FROM t WHERE id >= 10")
+        con.execute("INSERT OR IGNORE INTO t VALUES (8, 8), (9, 9)")
+
+    # As `__exit__` begins nothing of it could catch it.
+    but = (*BUT, "__exit__")
+    places = folders(engine, btree, sql, kvsh)
+    each_point(name + durability, lambda at: STATEMENTS[name](con), afterwards, places, but)
+    afterwards(0)
+    assert con.execute("SELECT count(*) FROM t").fetchone() == (10,)
+    assert con.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    other.close()
+    con.close()
+
+
 @pytest.mark.parametrize("upgrades", [False, True])
 def test_a_transaction_in_memory(upgrades: bool) -> None:
     store = open_memory(timeout=0)
