@@ -519,8 +519,12 @@ class SharedCursor(Cursor):
     take turns, and each row goes to one of them."""
 
     def __next__(self) -> Any:
-        with self.connection._turn:
-            return super().__next__()
+        connection = self.connection
+        with connection._turn:
+            if self._barred or connection._session is None:
+                self._check_open()
+                self._check_not_busy()
+            return next(self._rows)
 
     def fetchone(self) -> Any:
         """The next row, or None at the end."""
