@@ -62,6 +62,9 @@ def variables_in(source: str) -> list[str]:
 FIRST_FETCHED = 64
 """Rows of an index's entries that are fetched at first, where LIMIT may end them after an unknown number."""
 
+_HEADS = ((ranges.key_span, ranges.head_span), (ranges.equal_span, ranges.head_equal))
+"""What gives the keys of a range of an index, and what its first ones."""
+
 
 class Binding(Struct):
     """How the columns of a relation instance are read."""
@@ -356,9 +359,11 @@ class AccessCompiler:
         return self._head(batches, self.take, self.skip, clustered=clustered)
 
     def _head(self, batches: str, count: str, skip: str, *, clustered: bool) -> str:
-        span = f"{self.module.function(ranges.key_span)}("
-        if batches.startswith(span) and not clustered:
-            return self.call(ranges.head_span, count, skip, batches[len(span) : -1])
+        if not clustered:
+            for whole, first in _HEADS:
+                span = f"{self.module.function(whole)}("
+                if batches.startswith(span):
+                    return self.call(first, count, skip, batches[len(span) : -1])
         return self.call(ranges.head, batches, count, skip)
 
     def _is_point(self, access: KeyRange) -> bool:

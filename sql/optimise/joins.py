@@ -103,6 +103,8 @@ class JoinOrder(RelationAccesses):
         wanted = None if best is None else self.rows_wanted(order, best.rows)
         if best is None or wanted is None or len(self.items) == 1 or 2 * wanted > best.rows:
             return best
+        if self.block.keys == ():  # it is left to `SelectPlanner._worth`
+            return best
         self._share = wanted / best.rows
         return self._join_all(order)
 
@@ -127,7 +129,11 @@ class JoinOrder(RelationAccesses):
 
         Of groups, and of DISTINCT, it counts what has as many rows as the others have on average."""
         block = self.block
-        if block.keys == () or block.windows or (block.order and not order):
+        if block.keys == ():
+            return (
+                1.0 if order else None
+            )  # in an order it is planned only if one row decides, for min() or max()
+        if block.windows or (block.order and not order):
             return None
         limit = self.planner.limit_of(block)
         if limit is None:

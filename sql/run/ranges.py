@@ -403,6 +403,20 @@ def head_span(
     return head(span, count, skip)
 
 
+def head_equal(
+    count: int, skip: int, tree: Tree, check: Check, prefix: tuple[Any, ...]
+) -> Iterable[Batch]:
+    """`head` of an `equal_span`: no more of the run is looked at than is asked for, for it may be long."""
+    if count > 0:
+        keys = tree.following(prefix, count)
+        if keys is not None:  # else there are not so many up to the end of the tree
+            width = len(prefix)
+            if keys[-1][:width] != prefix:
+                keys = [key for key in keys if key[:width] == prefix]
+            return ((keys[skip:], []),)
+    return head(equal_span(tree, check, prefix), count, skip)
+
+
 def first_keys(
     tree: Tree,
     count: int,

@@ -227,3 +227,46 @@ def test_a_queue_is_not_scanned(order: str, limit: int) -> None:
     # Where no index has it, the order of the row ids finds the first ones before a sort has begun.
     plan = "\n".join(row[0] for row in con.execute("EXPLAIN " + sql.replace("state", "what")))
     assert "Sort" not in plan, plan
+
+
+@pytest.mark.parametrize("end", ["min", "max"])
+def test_an_end_of_a_queue_is_not_scanned_for(end: str) -> None:
+    con = kvsh.connect(":memory:")
+    con.execute("CREATE TABLE job (id INTEGER PRIMARY KEY, state TEXT)")
+    con.execute("CREATE INDEX job_state ON job (state, id)")
+    con.executemany("INSERT INTO job VALUES (?, 'new')", [(i,) for i in range(1, 5000)])
+    sql = f"SELECT {end}(id) FROM job WHERE state = 'new'"
+    plan = "\n".join(row[0] for row in con.execute(f"EXPLAIN {sql}"))
+    assert "job_state" in plan, plan
+
+
+TAKEN = [
+    "id = (SELECT id FROM job WHERE state = 'new' ORDER BY id LIMIT 1)",
+    "id = (SELECT id FROM job WHERE state = 'new' ORDER BY id LIMIT 1 OFFSET 2)",
+    "id = (SELECT min(id) FROM job WHERE state = 'new')",
+    "id = (SELECT max(id) FROM job WHERE state IS NULL)",
+    "id IN (SELECT id FROM job WHERE state IS NULL ORDER BY id LIMIT 7)",
+    "id IN (SELECT id FROM job WHERE state = 'new' AND what = 1 ORDER BY id LIMIT 4 OFFSET 1)",
+]
+
+
+@pytest.mark.parametrize("taken", TAKEN)
+@pytest.mark.parametrize("index", ["state, id", "state, what, id", "state"])
+def test_a_queue_is_worked_off_as_in_sqlite(taken: str, index: str) -> None:
+    """To its end, behind which there are other states, or nothing; some of it is put back."""
+    cons = kvsh.connect(":memory:"), sqlite3.connect(":memory:")
+    told: list[list[Any]] = []
+    for con in cons:
+        con.execute("CREATE TABLE job (id INTEGER PRIMARY KEY, state TEXT, what INT)")
+        con.execute(f"CREATE INDEX job_state ON job ({index})")
+        jobs = [(i, "new" if i % 3 else None, i % 5 and 1) for i in range(1, 120)]
+        con.executemany("INSERT INTO job VALUES (?, ?, ?)", jobs)
+        told.append([])
+        for turn in range(130):
+            sql = f"UPDATE job SET state = 'taken' WHERE {taken} RETURNING id"
+            told[-1].append(sorted(con.execute(sql)))
+            if not turn % 9:
+                con.execute("UPDATE job SET state = 'new' WHERE id = ?", (turn + 1,))
+            con.commit()
+    assert told[0] == told[1]
+    assert [] in told[0] and sum(map(len, told[0])) > 30
