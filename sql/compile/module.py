@@ -58,7 +58,15 @@ def code_of(source: str) -> CodeType:
                     linecache.cache.pop(gone.co_filename, None)
         linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
         _codes[source] = code
-    return code
+        return code
+    return _copied(code)
+
+
+def _copied(code: CodeType) -> CodeType:
+    """The same code as an object of its own: an interpreter keeps in it what it has found the constants to be, and two
+    statements by turns, each with its own, would have it look for them each time."""
+    inner = [_copied(const) if const.__class__ is CodeType else const for const in code.co_consts]
+    return code.replace(co_consts=tuple(inner))
 
 
 class Lines:
