@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-from kvsh.errors import LOWER_ERRORS, OperationalError, ProgrammingError, coded, translated
+from kvsh.errors import LOWER_ERRORS, OperationalError, ProgrammingError, coded, failed, translated
 from sql import quoted
 
 if TYPE_CHECKING:
@@ -57,10 +57,10 @@ class Blob:
         self._select = f"SELECT {quoted(column)} FROM {where} WHERE rowid = ?"
         self._update = f"UPDATE {where} SET {quoted(column)} = ? WHERE rowid = ?"
         self._row = row
-        value = self._fetch(lambda: _failed(f"no such rowid: {row}"))
+        value = self._fetch(lambda: failed(f"no such rowid: {row}"))
         if not isinstance(value, bytes | str):
             kind = {type(None): "null", int: "integer", float: "real"}[type(value)]
-            raise _failed(f"cannot open value of type {kind}")
+            raise failed(f"cannot open value of type {kind}")
         self._is_text = isinstance(value, str)
         self._data = value.encode() if isinstance(value, str) else value
         return self
@@ -228,20 +228,16 @@ def _check_names(connection: Connection, table: str, column: str, database: str)
     """Raise OperationalError unless there is such a column, in a table that has rowids."""
     schema = connection.session.schema
     if schema.layer(database) is None:
-        raise _failed(f"no such database: {database}")
+        raise failed(f"no such database: {database}")
     known = schema.find_table(table, database.lower())
     if known is None:
         if schema.find_view(table, database.lower()) is not None:
-            raise _failed(f"cannot open view: {table}")
-        raise _failed(f"no such table: {database}.{table}")
+            raise failed(f"cannot open view: {table}")
+        raise failed(f"no such table: {database}.{table}")
     if known.without_rowid:
-        raise _failed(f"cannot open table without rowid: {table}")
+        raise failed(f"cannot open table without rowid: {table}")
     if column.lower() not in [field.name.lower() for field in known.columns]:
-        raise _failed(f'no such column: "{column}"')
-
-
-def _failed(message: str) -> OperationalError:
-    return coded(OperationalError(message), "SQLITE_ERROR")
+        raise failed(f'no such column: "{column}"')
 
 
 def _expired() -> OperationalError:

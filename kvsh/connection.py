@@ -429,7 +429,7 @@ class Connection(Extensible):
         if target.in_transaction:
             raise errors.OperationalError("target is in transaction")
         if name != "temp" and not self._has_database(name):
-            raise self._failed(f"unknown database {name}")
+            raise errors.failed(f"unknown database {name}")
         from sql import copy_database
 
         try:
@@ -468,7 +468,7 @@ class Connection(Extensible):
         self._check_thread()
         self._check_open()
         if not self._has_database(name):
-            raise self._failed(f"unknown database {name}")
+            raise errors.failed(f"unknown database {name}")
         return self.session
 
     def _has_database(self, name: str) -> bool:
@@ -537,16 +537,12 @@ class Connection(Extensible):
     def _check_variables(self, sql: str) -> None:
         limit = self.limits.get(_VARIABLE_NUMBER)
         if limit is not None and self._session.prepare(sql).count > limit:
-            raise self._failed("too many SQL variables")
+            raise errors.failed("too many SQL variables")
 
     def _sql_length_limit(self) -> int:
         return self.limits.get(_SQL_LENGTH, sys.maxsize)
 
     # -- checks ----------------------------------------------------------------------------------
-
-    @staticmethod
-    def _failed(message: str) -> errors.OperationalError:
-        return errors.coded(errors.OperationalError(message), "SQLITE_ERROR")
 
     def _check_open(self) -> None:
         if not self._initialised:

@@ -120,7 +120,7 @@ def translated(error: Exception, *, opening: bool = False) -> Error:
     if isinstance(error, CannotOpenError):
         return coded(OperationalError(message), "SQLITE_CANTOPEN")
     if isinstance(error, SqlError):
-        return coded(OperationalError(message), "SQLITE_ERROR")
+        return failed(message)
     if isinstance(error, ClosedError):
         return coded(ProgrammingError("Cannot operate on a closed database."), "SQLITE_MISUSE")
     if isinstance(error, BusyError | ConflictError):
@@ -144,3 +144,8 @@ def coded(error: Coded, name: str) -> Coded:
     error.sqlite_errorname = name
     error.sqlite_errorcode = CODES[name]
     return error
+
+
+def failed(message: str) -> OperationalError:
+    """What SQLite has no closer name for."""
+    return coded(OperationalError(message), "SQLITE_ERROR")

@@ -130,9 +130,8 @@ class JoinOrder(RelationAccesses):
         Of groups, and of DISTINCT, it counts what has as many rows as the others have on average."""
         block = self.block
         if block.keys == ():
-            return (
-                1.0 if order else None
-            )  # in an order it is planned only if one row decides, for min() or max()
+            # In an order it is planned only if one row decides, for min() or max().
+            return 1.0 if order else None
         if block.windows or (block.order and not order):
             return None
         limit = self.planner.limit_of(block)
