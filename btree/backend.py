@@ -49,8 +49,8 @@ class Backend(ABC):
         memory by now, or does not keep columns apart."""
 
     @abstractmethod
-    def scans_again(self, tree: Tree) -> bool:
-        """Whether the tree was scanned by column before; from now on it was."""
+    def scans_again(self, tree: Tree, columns: Sequence[int]) -> bool:
+        """Some columns are about to be scanned: whether any of the tree's were before."""
 
     @abstractmethod
     def column_room(self) -> float:

@@ -20,9 +20,10 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from btree.column_use import ColumnUse
 from btree.hot import HOT_SHARE, Hot
 from btree.kept_columns import Columns
 from btree.node import LongRow, Node
@@ -45,6 +46,9 @@ NUMBER_SHARE = 0.25
 PAGE_SHARE = 0.75
 """Share of the budget from which on a page of the raw tree that look-ups have read takes the place of older ones;
 until then a sweep makes room for it."""
+
+_DROPPED_SHARE = 1 / 8
+"""Share of the budget of which columns that nobody asks for are dropped at once."""
 
 _WORTHWHILE_SHARE = 1 / 32
 """Share of the budget that is worth another try."""
@@ -76,7 +80,7 @@ class Cache:
         self.packs_columns = False  # there was no room for more of them as they are
         self._limits_others = False  # nor for numbers that are packed
         self.waiting_bytes = 0  # likewise: changes that are not in the nodes yet
-        self.scanned: set[int] = set()  # trees that were scanned by column
+        self.use = ColumnUse()
         self.rewritten: set[int] = set()  # trees whose pages were written for a few rows each
         self.evictions = 0
         self.loads = 0
@@ -108,6 +112,7 @@ class Cache:
         """There is no room for more columns: pack the numbers among those that are kept, and those that come from now on.
         Where that makes no room for numbers (`has_numbers`), which take the least and save as much, others are left what
         is not theirs.  Whether there is more room now."""
+        self.use.refuse()
         if not self._sweeping.acquire(blocking=False):
             return False
         try:
@@ -126,6 +131,32 @@ class Cache:
             share = self.budget_bytes * COLUMN_SHARE
             self._have_less(roots, int(max(free, share) - self.number_room))
             return True
+        finally:
+            self._sweeping.release()
+
+    def drop_stale(self, since: int, roots_of: Callable[[int], Iterable[Node]]) -> None:
+        """Make room of columns that nobody has asked for since then, if there is none.  `roots_of`: those of a tree."""
+        if not self._sweeping.acquire(blocking=False):
+            return
+        try:
+            enough = self.budget_bytes * _DROPPED_SHARE
+            if self.column_room - self.number_room > enough and self.has_room:
+                return
+            dropped = 0
+            for column in self.use.stale(since):
+                tree_id, number = column
+                self.use.forget(column)
+                for branch in dict.fromkeys(
+                    [each for root in roots_of(tree_id) for each in _with_columns(root)]
+                ):
+                    kept = branch.columns
+                    if isinstance(kept, Columns) and number in kept.lists:
+                        branch.columns = less = kept.without(number)
+                        dropped += kept.bytes - (0 if less is None else less.bytes)
+                if dropped > enough:
+                    break
+            self.used_bytes -= dropped
+            self.column_bytes -= dropped
         finally:
             self._sweeping.release()
 
@@ -152,6 +183,7 @@ class Cache:
     def claim_for_columns(self, size_bytes: int) -> bool:
         """Make columns that are kept longer by so much, unless there is no room; or shorter."""
         if size_bytes > max(0, self.column_room):
+            self.use.refuse()
             return False
         self.used_bytes += size_bytes
         self.column_bytes += size_bytes

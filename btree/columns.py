@@ -80,7 +80,7 @@ def column_batches(
         return _of_leaf(tree, root, columns, start, stop)
     tree.transaction.freeze()
     tree.visit(descents=1, pages=-1)  # the descent counts a leaf
-    again = tree.transaction.scans_again(tree)
+    again = tree.transaction.scans_again(tree, columns)
     if passing and start is None and stop is None and not large:
         return _passing(tree, root, columns, tree.batches(), again, stored)
     return _batches(tree, root, columns, start, stop, again=again, stored=stored)

@@ -485,13 +485,14 @@ class DiskStore:
         bytes of changes itself."""
         self.cache.sweep(self.roots(extra), held)
 
-    def roots(self, extra: list[Node]) -> list[Node]:
-        """The roots in memory of the visible version and of the newest one, and `extra` ones."""
+    def roots(self, extra: list[Node], tree_id: int | None = None) -> list[Node]:
+        """The roots in memory of the visible version and of the newest one, or those of one tree, and `extra` ones."""
         view = self.known_view
         versions = [] if view is None else [view.version]
         # Of a process that only writes, the visible version may be one of long ago.
         versions += list(self._versions.values())[-1:]
-        roots = [state.root for version in versions for state in version.trees.values()]
+        states = [state for version in versions for state in version.trees.values()]
+        roots = [state.root for state in states if tree_id is None or state.id == tree_id]
         found = {id(root): root for root in (*roots, *extra) if root.__class__ is Node}
         return list(found.values())
 

@@ -227,6 +227,14 @@ class Columns:
             rest = 0
         return Columns(lists, self.layout, packed_bytes + rest, self.claim), rest
 
+    def without(self, number: int) -> Columns | None:
+        """The same without a column; None if it is the only one."""
+        lists = {each: batches for each, batches in self.lists.items() if each != number}
+        if not lists:
+            return None
+        size_bytes = max(0, self.bytes - sum(map(bytes_of, self.lists[number])))
+        return Columns(lists, self.layout, size_bytes, self.claim)
+
     def outdated(self) -> Outdated:
         """What a copy of the branch has, whose leaves may become others."""
         return Outdated(self)

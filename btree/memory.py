@@ -250,7 +250,7 @@ class MemoryTransaction(LocalTransaction):
     ) -> list[OpenPage | None]:
         raise AssertionError("a tree in memory has all its nodes")
 
-    def scans_again(self, tree: Tree) -> bool:
+    def scans_again(self, tree: Tree, columns: Sequence[int]) -> bool:
         return True  # no value is decoded here
 
     def column_room(self) -> float:

@@ -75,6 +75,8 @@ class OnPages(LocalTransaction):
                 )
             if scan and node.children is None and not self.store.cache.keeps_scanned(page):
                 self.store.cache.used_bytes -= node.bytes
+                if since := self.store.cache.use.refuse_page(page):
+                    self._drop_stale(since)
                 return node
             branch.children[slot] = node
             if self.is_over:
@@ -178,11 +180,15 @@ class OnPages(LocalTransaction):
         """What reads the long values of a tree's columns."""
         return partial(self._large_values, tree.id, tree.kind)
 
-    def scans_again(self, tree: Tree) -> bool:
-        scanned = self.store.cache.scanned
-        known = tree.id in scanned
-        scanned.add(tree.id)
+    def scans_again(self, tree: Tree, columns: Sequence[int]) -> bool:
+        use = self.store.cache.use
+        known = use.begin(tree.id, columns)
+        if since := use.short_since():
+            self._drop_stale(since)
         return known
+
+    def _drop_stale(self, since: int) -> None:
+        self.store.cache.drop_stale(since, partial(self.store.roots, []))
 
     def column_room(self) -> float:
         cache = self.store.cache
