@@ -179,7 +179,7 @@ def test_a_terminated_script_rolls_back_and_leaves_cleanly(tmp_path: Path) -> No
     assert process.stdout is not None
     assert process.stdout.readline() == b"1\n"
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=120)
     assert process.returncode == 143 and b"Traceback" not in errors
     with kvsh.open(path) as database:
         assert list(database) == [b"kept"]
@@ -256,7 +256,7 @@ def test_statements_of_all_kinds_are_killed_and_done_or_not(tmp_path: Path, work
     path = tmp_path / "app.db"
     seed = random.randrange(1 << 30)
     random_numbers = random.Random(seed)
-    con = kvsh.connect(path, isolation_level=None)
+    con = kvsh.connect(path, isolation_level=None, timeout=60)
     con.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT, b INTEGER)")
     con.execute("CREATE TABLE done(n INTEGER)")
     con.execute("CREATE TABLE renamed0(x)")
@@ -291,11 +291,12 @@ def test_statements_of_all_kinds_are_killed_and_done_or_not(tmp_path: Path, work
             assert again.execute("PRAGMA integrity_check").fetchall() == [("ok",)], seed
             (n,) = again.execute("SELECT n FROM done").fetchone()
             assert n in (acknowledged, acknowledged + 1), f"seed {seed}"
+            least, acknowledged = acknowledged, n  # the next one may not come to say so either
             again.execute("ATTACH ? AS other", (f"{path}.other",))
             (their,) = again.execute("SELECT n FROM other.done").fetchone()
             tables = {name for (name,) in again.execute("SELECT name FROM sqlite_master")}
             if work == "one":
-                assert their in (n - 1, n) and their >= acknowledged, f"seed {seed}"
+                assert their in (n - 1, n) and their >= least, f"seed {seed}"
             if work == "altered":
                 assert f"renamed{n}" in tables and f"renamed{n - 1}" not in tables, f"seed {seed}"
             counts = {

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from types import FrameType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -86,7 +87,7 @@ def store(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Any]:
     global GATE
     GATE = Gate(one_call=request.param)
     GATE.open.set()
-    made: Any = open_store(tmp_path / "db", files=FilesOf(GatedFile), timeout=0.4)
+    made: Any = open_store(tmp_path / "db", files=FilesOf(GatedFile), timeout=60)
     made.put(b"first", b"v")  # a pages commit
     made.begin()  # from here on puts go to the log
     for _ in range(3):
@@ -182,6 +183,7 @@ def test_all_are_refused_after_their_own_time_while_another_handle_writes(
     """None waits anew when the one before it in the line has waited in vain: its own time has gone by then, too."""
     pages = store.pages
     waits: list[float] = []
+    now = [1000.0]
     append_line, begin = pages._append_line, pages.begin
 
     def append_once_all_are_there(taken: list[Waiting], *others: Any) -> Any:
@@ -191,15 +193,17 @@ def test_all_are_refused_after_their_own_time_while_another_handle_writes(
 
     def begin_in(timeout: float) -> Any:
         waits.append(timeout)
-        return begin(timeout)
+        now[0] += timeout
+        return begin(0)
 
     other = open_store(tmp_path / "db")
     writer = other.begin(write=True)
     monkeypatch.setattr(pages, "_append_line", append_once_all_are_there)
     monkeypatch.setattr(pages, "begin", begin_in)
+    monkeypatch.setattr("engine.grouping.time", SimpleNamespace(monotonic=lambda: now[0]))
     threads = [Putter(store, b"%d" % number) for number in range(THREADS)]
     assert all(isinstance(outcome, BusyError) for outcome in ended(threads))
-    assert waits[0] > 0 and sum(waits) < 2 * 0.4
+    assert waits == [store.pages.timeout] + [0] * (THREADS - 1)
     monkeypatch.undo()
     writer.rollback()
     assert ended([Putter(store, b"later")]) == [True]
@@ -208,16 +212,23 @@ def test_all_are_refused_after_their_own_time_while_another_handle_writes(
 
 
 @pytest.fixture
-def _heard_signals() -> Iterator[None]:
-    """Ctrl-C is heard, though a shell's background job, which the tests may be, is begun deaf to it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
+def heard() -> Iterator[threading.Event]:
+    """Ctrl-C is heard, though a shell's background job, which the tests may be, is begun deaf to it; set once it was."""
+    event = threading.Event()
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        event.set()
+        signal.default_int_handler(number, frame)
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    yield event
     signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("leads", [False, True])
-@pytest.mark.usefixtures("_heard_signals")
-def test_ctrl_c_ends_one_wait_and_no_other(store: Any, tmp_path: Path, leads: bool) -> None:
+def test_ctrl_c_ends_one_wait_and_no_other(
+    store: Any, tmp_path: Path, heard: threading.Event, leads: bool
+) -> None:
     """In the main thread: it leads, or stands in the line."""
     threads: list[Putter] = [] if leads else line_up(store)
 
@@ -229,7 +240,9 @@ def test_ctrl_c_ends_one_wait_and_no_other(store: Any, tmp_path: Path, leads: bo
         else:
             until(lambda: len(store.pages.waiting) == THREADS)
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-        time.sleep(0.02)
+        assert heard.wait(30)
+        if not leads:
+            until(lambda: len(store.pages.waiting) == THREADS - 1)
         GATE.open.set()
 
     if leads:

@@ -48,8 +48,9 @@ def commit(store: Any) -> None:
 
 
 def test_a_writer_goes_on_for_a_turn_and_then_gives_way(
-    tmp_path: Path, given_way: list[PageStore]
+    tmp_path: Path, given_way: list[PageStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("engine.locking._WAITING_MS", 3600_000)  # however long this takes
     store = opened(tmp_path / "db")
     commit(store)
     store._turn_ends = time.monotonic() + 3600
