@@ -4,6 +4,7 @@ queue of rows."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import sqlglot.expressions as exp
@@ -105,6 +106,13 @@ def cte_block(binder: Binder, cte: Cte, parent: Scope | None) -> None:
         binder.ctes = saved
         cte.binding = False
     cte.result = renamed(cte.result, cte.columns, cte.name)
+
+
+def bind_unused(binder: Binder, parent: Scope | None) -> None:
+    """Bind what the innermost WITH declares and nothing reads, for those who listen.  It may be what cannot be bound."""
+    for cte in binder.ctes[-1].values():
+        with suppress(SqlError):
+            cte_block(binder, cte, parent)
 
 
 def _recursive(

@@ -35,8 +35,8 @@ class BindEnvironment:
     bits of the values that the statement will be run with, where known; `parameters` sample values
     for the planner's estimates.  `running` are the programs that the statement is a part of, while they are made
     functions of; None where they are not to be.  `on_text` is told of a name in double quotes that no column of the
-    statement's tables has, and that is a text therefore; with `texts_anywhere` also where there is no table.  `hidden`
-    are columns that an authorizer shows as NULL: (database, table, column, view or CTE that reads it).
+    statement's tables has, and that is a text therefore; with `texts_anywhere` also where there is no table, and in a CTE that
+    nothing reads.  `hidden` are columns that an authorizer shows as NULL: (database, table, column, view or CTE that reads it).
 
     The transaction is whoever's that has the statement prepared: a plan that is kept keeps its surroundings, and
     would keep a version of all trees."""

@@ -8,7 +8,7 @@ import sqlglot.expressions as exp
 from msgspec.structs import replace
 
 from sql.bind.compounds import Arm, compound
-from sql.bind.ctes import Cte, declare
+from sql.bind.ctes import Cte, bind_unused, declare
 from sql.bind.environment import Asks, BindEnvironment
 from sql.bind.expressions import COLLATIONS, ExpressionBinder
 from sql.bind.hidden import with_arguments
@@ -185,20 +185,28 @@ class Binder:
         if with_ is not None:
             declare(self, with_)
         try:
-            match node:
-                case exp.Select():
-                    return self._select(node, parent)
-                case exp.SetOperation():
-                    return compound(self, node, parent)
-                case exp.Values():
-                    return self._values(node, parent)
-                case exp.Table():
-                    star = exp.Select(expressions=[exp.Star()], from_=exp.From(this=node))
-                    return self._select(star, parent)
-                case _:
-                    raise SqlError(f'near "{node.key}": syntax error', offset=offset_of(node))
+            bound = self._query(node, parent)
+            if with_ is not None and self.env.texts_anywhere:
+                bind_unused(self, parent)
+            return bound
         finally:
             self.ctes = saved
+
+    def _query(
+        self, node: exp.Expression, parent: Scope | None
+    ) -> tuple[Block, tuple[ResultColumn, ...]]:
+        match node:
+            case exp.Select():
+                return self._select(node, parent)
+            case exp.SetOperation():
+                return compound(self, node, parent)
+            case exp.Values():
+                return self._values(node, parent)
+            case exp.Table():
+                star = exp.Select(expressions=[exp.Star()], from_=exp.From(this=node))
+                return self._select(star, parent)
+            case _:
+                raise SqlError(f'near "{node.key}": syntax error', offset=offset_of(node))
 
     def unwrapped(self, node: exp.Expression) -> exp.Expression:
         """The query inside of parentheses that add nothing."""

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import sqlglot.expressions as exp
+from msgspec.structs import replace
 
 from sql.bind.queries import Binder
 from sql.ddl.expressions import check_expression
@@ -25,7 +26,9 @@ from sql.parse.statements import (
     CreateTrigger,
     CreateView,
     Default,
+    Insert,
     Statement,
+    Update,
 )
 from sql.schema import Schema
 
@@ -123,4 +126,25 @@ def _bind_trigger(
             compile_values([[trigger.when.copy()]], env)
     for statement in trigger.body:
         with suppress(SqlError):
-            program.prepared(statement, env, None)
+            program.prepared(_with_known_columns(statement, schema), env, None)
+
+
+def _with_known_columns(statement: Statement, schema: Schema) -> Statement:
+    """What is given to columns that the table hasn't is looked at like all else, as if it were another column's."""
+    if not isinstance(statement, (Insert, Update)):
+        return statement
+    table = schema.find_table(statement.table.name, statement.table.schema)
+    if table is None:
+        return statement
+    names = [column.name for column in table.columns if column.generated is None]
+    known = {column.name.lower() for column in table.columns}
+
+    def found(given: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(name if name.lower() in known else names[0] for name in given)
+
+    if isinstance(statement, Insert):
+        return replace(statement, columns=found(statement.columns))
+    assignments = tuple(
+        replace(item, columns=found(item.columns)) for item in statement.assignments
+    )
+    return replace(statement, assignments=assignments)

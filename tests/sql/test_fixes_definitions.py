@@ -348,6 +348,26 @@ def test_a_text_in_double_quotes_stays_one_when_a_column_gets_its_name(change: s
 @pytest.mark.parametrize(
     "definition",
     [
+        'CREATE VIEW v AS WITH k AS (SELECT "x", b FROM t), l AS (SELECT "y" FROM k) SELECT a FROM t',
+        "CREATE VIEW v AS WITH k AS (SELECT nope) SELECT a FROM t",
+        'CREATE VIEW v AS SELECT a FROM (WITH k AS (SELECT "x") SELECT a FROM t)',
+        'CREATE TRIGGER r AFTER INSERT ON t BEGIN UPDATE t SET nope = "q" WHERE "x" = 1; END',
+        'CREATE TRIGGER r AFTER INSERT ON t BEGIN INSERT INTO t (nope) VALUES ("q"); END',
+    ],
+)
+def test_texts_in_double_quotes_are_found_where_nothing_reads_them(definition: str) -> None:
+    """A CTE that no FROM names was not looked at, nor was what a trigger gives to a column that is not there."""
+    same_answers(
+        "CREATE TABLE t (a, b)",
+        definition,
+        "ALTER TABLE t RENAME b TO z",
+        "SELECT sql FROM sqlite_master",
+    )
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
         'CREATE INDEX i ON t (a) WHERE "c" > 1',
         "CREATE INDEX i ON t (a, \"c\" || '1')",
         'CREATE TABLE t (a, b, c, CHECK ("c" > 1))',
