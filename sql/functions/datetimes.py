@@ -233,17 +233,32 @@ def _grain(call: Any, form: Any, modifiers: tuple[Any, ...]) -> int:
 
 
 class _BySeconds(Remembered):
-    """By seconds from 1970 on, what is the same for `grain` of them."""
+    """By seconds from 1970 on, what is the same for `grain` of them, and comes again after `period`, if that is not 0."""
 
-    def __init__(self, call: Callable[[Any], Any], grain: int) -> None:
+    def __init__(self, call: Callable[[Any], Any], grain: int, period: int) -> None:
         super().__init__(call)
         self._grain = grain
+        self._period = period
         self._known = Known(lambda number: call(number * grain))
 
     def __missing__(self, argument: Any) -> Any:
         if argument.__class__ is int and _EARLIEST <= argument <= _LATEST:
-            return self._known[argument // self._grain]
+            seconds = argument % self._period if self._period else argument
+            return self._known[seconds // self._grain]
         return super().__missing__(argument)
+
+    def of_column(self, values: Sequence[Any]) -> tuple[list[Any], bool]:
+        numbers = _without_nulls(values)
+        if {*map(type, numbers)} != {int}:
+            return super().of_column(values)
+        if min(numbers) < _EARLIEST or max(numbers) > _LATEST:
+            return super().of_column(values)
+        known, grain, period = self._known, self._grain, self._period
+        if period:
+            found = [known[number % period // grain] for number in numbers]
+        else:
+            found = [known[number // grain] for number in numbers]
+        return _beside_nulls(found, values), True
 
 
 class _ByText(Remembered):
@@ -276,14 +291,32 @@ class _ByText(Remembered):
 
 
 class _ByDay(Remembered):
-    """By plain moments, what `finish` makes of the milliseconds of each."""
+    """By plain moments, what `finish` makes of the milliseconds of each, and `finish_all` of those of many."""
+
+    __slots__ = ("_days", "_finish", "_finish_all")
 
     def __init__(
-        self, call: Callable[[Any], Any], finish: Callable[[list[int]], list[Any]]
+        self,
+        call: Callable[[Any], Any],
+        finish: Callable[[int], Any],
+        finish_all: Callable[[list[int]], list[Any]],
     ) -> None:
         super().__init__(call)
         self._finish = finish
+        self._finish_all = finish_all
         self._days = Known(_plain_ms)
+
+    def __missing__(self, argument: Any) -> Any:
+        if argument.__class__ is not str:
+            return super().__missing__(argument)
+        try:
+            ms = self._days[argument[:10]] + _CLOCKS[argument[10:16]] + _SECONDS[argument[16:]]
+        except KeyError:  # there is more to it, or less
+            return super().__missing__(argument)
+        value = self._finish(ms)
+        if len(self) < REMEMBERED_MAX:
+            self[argument] = value
+        return value
 
     def of_column(self, values: Sequence[Any]) -> tuple[list[Any], bool]:
         texts = _without_nulls(values)
@@ -296,18 +329,40 @@ class _ByDay(Remembered):
             found = [days[text[:10]] + 1000 * seconds for text, seconds in both]
         else:
             found = [days[text] for text in texts]
-        return _beside_nulls(self._finish(found), values), True
+        return _beside_nulls(self._finish_all(found), values), True
+
+
+def _clock_ms(part: str) -> int:
+    """The milliseconds of what follows a plain moment's day, ` 12:30`, `T12:30` or nothing; KeyError of anything else."""
+    found = _CLOCK(part)
+    if found is None:
+        raise KeyError(part)
+    return (int(found[1] or 0) * 60 + int(found[2] or 0)) * 60_000
+
+
+_CLOCK = re.compile(r"(?:[ T]([01][0-9]|2[0-3]):([0-5][0-9]))?").fullmatch
+_CLOCKS = Known(_clock_ms)
+_SECONDS = {"": 0} | {f":{second:02}": second * 1000 for second in range(60)}
 
 
 def _plain_ms(day: str) -> int:
+    """The milliseconds of a day; KeyError of what is none."""
+    if _PLAIN(day) is None:
+        raise KeyError(day)
     moment = moment_of((day,), time.time)
     assert moment is not None
     return moment.julian_ms
 
 
-_FROM_MS: dict[Any, Callable[[list[int]], list[Any]]] = {
-    julianday: lambda moments: [ms / 86400000.0 for ms in moments],
-    unixepoch: lambda moments: [ms // 1000 - EPOCH_MS // 1000 for ms in moments],
+_FROM_MS: dict[Any, tuple[Callable[[int], Any], Callable[[list[int]], list[Any]]]] = {
+    julianday: (
+        lambda ms: ms / 86400000.0,
+        lambda moments: [ms / 86400000.0 for ms in moments],
+    ),
+    unixepoch: (
+        _unix_seconds,
+        lambda moments: [ms // 1000 - EPOCH_MS // 1000 for ms in moments],
+    ),
 }
 
 
@@ -323,6 +378,11 @@ def _beside_nulls(found: list[Any], values: Sequence[Any]) -> list[Any]:
     return [None if value is None else next(others) for value in values]
 
 
+def _is_of_clock(before: tuple[Any, ...]) -> bool:
+    """Whether a format speaks of hours and minutes alone, so that the day does not count."""
+    return bool(before) and {*re.findall("%(.)", before[0], re.S)} <= {*"HM"}
+
+
 def _for_many(call: Any, ctx: Any, before: tuple[Any, ...], after: tuple[Any, ...]) -> Remembered:
     """What `call` gives by the argument between these.
 
@@ -334,7 +394,7 @@ def _for_many(call: Any, ctx: Any, before: tuple[Any, ...], after: tuple[Any, ..
 
     finish = _FROM_MS.get(call)
     if finish is not None and not before and not after:
-        return _ByDay(of_one, finish)
+        return _ByDay(of_one, *finish)
     from_seconds = after[:1] == ("unixepoch",)
     grain = 0
     if len(before) == (call is strftime):
@@ -342,11 +402,12 @@ def _for_many(call: Any, ctx: Any, before: tuple[Any, ...], after: tuple[Any, ..
     if not grain:
         return Remembered(of_one)
     if from_seconds:
-        return _BySeconds(of_one, grain)
+        is_daily = len(after) == 1 and _is_of_clock(before)
+        return _BySeconds(of_one, grain, _DAY_SECONDS if is_daily else 0)
     if grain == _DAY_SECONDS:
         return _ByText(of_one, slice(10), "", "", 0)
     end, tail = (13, ":00:00") if grain == 3600 else (16, ":00")
-    if not after and set(re.findall("%(.)", before[0])) <= {*"HM"}:  # the day does not count
+    if not after and _is_of_clock(before):
         return _ByText(of_one, slice(11, end), "2000-01-01 ", tail, CLOCK_LENGTH)
     return _ByText(of_one, slice(end), "", tail, CLOCK_LENGTH)
 

@@ -169,6 +169,59 @@ def test_plain_moments_are_read_as_others_are() -> None:
             assert ours.execute(sql, (value,)).fetchall() == wanted, (sql, value)
 
 
+def test_moments_of_rows_are_read_by_their_parts() -> None:
+    odd = [
+        *("2023-11-20 10:11", "2023-11-20T10:11", "2023-11-20 10:11:12.5", "2023-11-20 10:11:60"),
+        *("2023-11-20 24:00:00", "2023-02-30", "2023-11-20 10:1", "2023-11-20:12", "12:30", ""),
+        *("0000-01-01 00:00:01", "9999-12-31 23:59:59", "2023-11-2010:11:12", " 2023-11-20"),
+        *(b"2023-11-20", 2460000, 2460000.25, None, "2023-11-20 10:11:12Z", "2023-11-20 10:11:1\n"),
+    ]
+    draw = random.Random(10)
+    rows = [(odd[n] if n < len(odd) else moment(draw), n % 40) for n in range(300)]
+    ours, theirs = kvsh.connect(":memory:"), sqlite3.connect(":memory:")
+    for con in (ours, theirs):
+        con.execute("CREATE TABLE m (at, n INTEGER)")
+        con.executemany("INSERT INTO m VALUES (?, ?)", rows)
+    sql = (
+        "SELECT a.at, julianday(a.at) - julianday(b.at), unixepoch(a.at), strftime('%s', b.at)"
+        " FROM m a JOIN m b ON b.n = a.n AND b.rowid > a.rowid ORDER BY a.rowid, b.rowid"
+    )
+    assert ours.execute(sql).fetchall() == theirs.execute(sql).fetchall()
+
+
+def moment(draw: random.Random) -> str:
+    day = f"{draw.randrange(1990, 2040)}-{draw.randrange(1, 13):02}-{draw.randrange(1, 32):02}"
+    return f"{day}{draw.choice(' T')}{draw.randrange(24):02}:{draw.randrange(60):02}:{draw.randrange(60):02}"
+
+
+@pytest.mark.parametrize("odd", [[], [None], [-(10**12), 2**62, 0.5, "1700000000", None, -1]])
+def test_seconds_from_1970_are_grouped_by_days_and_hours(odd: list[Any]) -> None:
+    draw = random.Random(11)
+    rows = [(draw.randrange(-(10**9), 2 * 10**9),) for _ in range(6000)]
+    rows += [(draw.randrange(1_700_000_000, 1_700_300_000),) for _ in range(3000)]
+    rows += [(value,) for value in odd]
+    ours, theirs = kvsh.connect(":memory:"), sqlite3.connect(":memory:")
+    for con in (ours, theirs):
+        con.execute("CREATE TABLE s (at)")
+        con.executemany("INSERT INTO s VALUES (?)", rows)
+    for call in (
+        "strftime('%H', at, 'unixepoch')",
+        "strftime('%H:%M', at, 'unixepoch')",
+        "strftime('%M', at, 'unixepoch', '+1 day')",
+        "strftime('%w %H', at, 'unixepoch')",
+        "strftime('x', at, 'unixepoch')",
+        "strftime('%Y-%m', at, 'unixepoch', 'start of month')",
+        "date(at, 'unixepoch')",
+    ):
+        for sql in (
+            f"SELECT {call}, count(*), sum(at > 0) FROM s GROUP BY 1 ORDER BY 1",
+            f"SELECT count(*) FROM s WHERE {call} > '12'",
+        ):
+            wanted = theirs.execute(sql).fetchall()
+            for _ in range(3):
+                assert ours.execute(sql).fetchall() == wanted, sql
+
+
 def test_moments_are_plain_together_if_each_of_them_is() -> None:
     draw = random.Random(3)
     texts: list[Any] = []
