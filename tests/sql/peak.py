@@ -4,7 +4,12 @@ The program asks for it itself (`peak`), so that what its start took can be left
 
 from __future__ import annotations
 
+import ctypes
+import os
 from pathlib import Path
+
+SMALL_PAGES = "from tests.sql.peak import small_pages; small_pages()\n"
+OF_ALLOCATORS = ("PYTHONMALLOC", "MALLOC_", "GLIBC_TUNABLES", "PYTHONTRACEMALLOC")
 
 
 def peak() -> int:
@@ -16,15 +21,25 @@ def peak() -> int:
     raise SystemExit("no VmHWM")
 
 
+def small_pages() -> None:
+    """From now on none of this process's memory comes in pages of 2 MB, as a machine may be set up to give it."""
+    no_huge_pages = 41  # PR_SET_THP_DISABLE of linux/prctl.h
+    ctypes.CDLL(None).prctl(no_huge_pages, 1, 0, 0, 0)
+
+
 def printed_by(program: str, *arguments: object) -> list[int]:
-    """The integers that a program prints, which is to end well."""
+    """The integers that a program prints, which is to end well; the allocator is as it comes, whatever the environment
+    says of it."""
     import subprocess
     import sys
 
     done = subprocess.run(
-        [sys.executable, "-c", program, *map(str, arguments)],
+        [sys.executable, "-c", f"{SMALL_PAGES}{program}", *map(str, arguments)],
         capture_output=True,
         text=True,
+        env={
+            name: value for name, value in os.environ.items() if not name.startswith(OF_ALLOCATORS)
+        },
         cwd=Path(__file__).resolve().parents[2],
         check=False,
     )
