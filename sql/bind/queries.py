@@ -15,7 +15,7 @@ from sql.bind.hidden import with_arguments
 from sql.bind.nodes import is_query, offset_of
 from sql.bind.positions import out_of_range, position_of
 from sql.bind.relations import FromBinder
-from sql.bind.scope import ROWID_NAMES, Scope, ScopeColumn, nearest, table_item
+from sql.bind.scope import ROWID_NAMES, Scope, ScopeColumn, ScopeItem, nearest, table_item
 from sql.bind.stages import grouped, windowed
 from sql.bind.typing import carried_affinity, collation_of, kinds_of
 from sql.bind.windows import declare_windows
@@ -386,10 +386,14 @@ class Binder:
                 continue
             matched = True
             later = scope.items[place + 1 :]
+            namesakes = [other for other in later if _are_namesakes(item, other)]
             for column in item.columns:
                 if column.hidden:
                     continue
                 lowered = column.name.lower()
+                if any(lowered in x.by_name and lowered not in x.merged for x in namesakes):
+                    name = f"{item.schema or '*'}.{item.alias}.{column.name}"
+                    raise SqlNameError(f"ambiguous column name: {name}", token=item.alias)
                 if not table and lowered in item.merged:
                     continue
                 if lowered in scope.merged and any(lowered in other.merged for other in later):
@@ -502,6 +506,13 @@ def _column_below(node: exp.Expression) -> str | None:
     while isinstance(node, (exp.Collate, exp.Paren)):
         node = node.this
     return node.name if isinstance(node, exp.Column) else None
+
+
+def _are_namesakes(one: ScopeItem, other: ScopeItem) -> bool:
+    """Whether two relations of FROM can't be told apart by name; those without one are found by none."""
+    return (
+        one.alias != "" and one.alias.lower() == other.alias.lower() and one.schema == other.schema
+    )
 
 
 def _result_column(column: ScopeColumn, alias: str | None) -> ResultColumn:

@@ -9,7 +9,7 @@ import sqlglot.expressions as exp
 
 from sql.compile import compile_row_function, compile_rows_function
 from sql.dml.target import with_known
-from sql.errors import SqlError
+from sql.errors import SqlError, SqlNameError
 from sql.plan import ResultColumn
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class Returning:
             if isinstance(term, exp.Column) and isinstance(term.this, exp.Star):
                 raise SqlError('RETURNING may not use "TABLE.*" wildcards')
             tree = term.this if isinstance(term, exp.Alias) else term
+            _refuse_databases(tree)
             trees.append(with_known(tree.copy(), with_))
             columns.append(_named(term, tree, table))
         self.columns = tuple(columns)
@@ -72,6 +73,14 @@ def _as_tuple(values: Sequence[str], row: str, key: str, name: Callable[[Any], s
 
 def _result(table: Table, column: Column) -> ResultColumn:
     return ResultColumn(column.name, column.declared_type, table.name, column.name)
+
+
+def _refuse_databases(tree: exp.Expression) -> None:
+    """Raise SqlNameError if a column is named with its database: the written row is no table of one."""
+    for node in tree.walk(prune=lambda node: isinstance(node, exp.Query)):
+        if isinstance(node, exp.Column) and node.args.get("db") is not None:
+            name = f"{node.args['db'].name}.{node.args['table'].name}.{node.name}"
+            raise SqlNameError(f"no such column: {name}", token=node.name)
 
 
 def _named(term: exp.Expression, tree: exp.Expression, table: Table) -> ResultColumn:

@@ -435,24 +435,24 @@ class QueryParser(ExpressionParser):
     def _frame(self, unit: str) -> exp.WindowSpec:
         args: dict[str, object] = {"kind": unit}
         if self.accept("BETWEEN"):
-            args["start"], args["start_side"] = self._frame_bound()
+            args["start"], args["start_side"] = self._frame_bound("PRECEDING")
             self.expect("AND")
-            args["end"], args["end_side"] = self._frame_bound()
+            args["end"], args["end_side"] = self._frame_bound("FOLLOWING")
         else:
-            args["start"], args["start_side"] = self._frame_bound()
+            args["start"], args["start_side"] = self._frame_bound("PRECEDING")
         if self.accept("EXCLUDE"):
             args["exclude"] = self._exclusion()
         return exp.WindowSpec(**args)
 
-    def _frame_bound(self) -> tuple[str | exp.Expression, str | None]:
+    def _frame_bound(self, outwards: str) -> tuple[str | exp.Expression, str | None]:
+        """A bound, and the side it lies on; what is unbounded is so `outwards`."""
         if self.accept("CURRENT"):
             self.expect("ROW")
             return "CURRENT ROW", None
-        bound: str | exp.Expression
         if self.accept("UNBOUNDED"):
-            bound = "UNBOUNDED"
-        else:
-            bound = self.expression()
+            self.expect(outwards)
+            return "UNBOUNDED", outwards
+        bound = self.expression()
         side = self.accept_one_of(_SIDES)
         if side is None:
             self.unexpected()

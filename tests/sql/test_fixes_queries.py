@@ -310,3 +310,49 @@ def test_what_an_index_is_asked_for_may_be_the_truth_of_an_in() -> None:
         "UPDATE b SET y = 9 WHERE x = (2 IN (SELECT x FROM a))",
         "SELECT * FROM b ORDER BY id",
     )
+
+
+def test_a_star_over_two_relations_of_one_name() -> None:
+    """It gave the columns of both, of which no other name could tell which is which."""
+    same_answers(
+        "CREATE TABLE t (a, b)",
+        "INSERT INTO t VALUES (1, 2)",
+        "SELECT * FROM t, t",
+        "SELECT t.* FROM t, main.t",
+        "SELECT q.* FROM t AS q, t AS Q",
+        "SELECT * FROM (SELECT 1 AS x) AS a, (SELECT 2 AS x) AS a",
+        "SELECT * FROM (SELECT 1 AS x) AS a, (SELECT 2 AS y) AS a",
+        "WITH k AS (SELECT 1 AS x) SELECT * FROM k, k",
+        "INSERT INTO t SELECT * FROM t AS u, t AS u",
+        "SELECT * FROM t JOIN t USING (a)",
+        "SELECT * FROM t JOIN t USING (a, b)",
+        "SELECT * FROM t NATURAL JOIN t",
+        "SELECT * FROM (SELECT 1 AS x), (SELECT 2 AS x)",
+        "SELECT * FROM t, (SELECT a FROM t) AS t",
+        "SELECT count(*) FROM t, t",
+        "CREATE TEMP TABLE t (a)",
+        "SELECT * FROM main.t, temp.t",
+    )
+
+
+def test_unbounded_is_said_of_a_frames_start_backwards_and_of_its_end_forwards() -> None:
+    """The other way round it was a frame that is not supported, and no syntax error."""
+    same_answers(
+        "SELECT sum(1) OVER (ROWS UNBOUNDED FOLLOWING)",
+        "SELECT sum(1) OVER (ROWS UNBOUNDED PRECEDING)",
+        "SELECT sum(1) OVER (ROWS BETWEEN UNBOUNDED FOLLOWING AND UNBOUNDED FOLLOWING)",
+        "SELECT sum(1) OVER (ROWS BETWEEN 1 PRECEDING AND UNBOUNDED PRECEDING)",
+        "SELECT sum(1) OVER (ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)",
+    )
+
+
+def test_a_column_of_returning_names_no_database() -> None:
+    same_answers(
+        "CREATE TABLE t (a)",
+        "INSERT INTO t VALUES (1) RETURNING main.t.a",
+        "INSERT INTO t VALUES (1) RETURNING t.a, abs(main.t.a) AS k",
+        "INSERT INTO t VALUES (1), (2) RETURNING t.a, (SELECT count(main.t.a) FROM main.t WHERE main.t.a < 2) AS k",
+        "UPDATE t SET a = a RETURNING main.t.a",
+        "DELETE FROM t RETURNING main.t.a",
+        "SELECT * FROM t",
+    )
