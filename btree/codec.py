@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from btree.column_codec import decode_column, encode_column, row_count, values_to_search
-from btree.errors import CorruptionError, StoreError
+from btree.errors import UNDECODABLE, StoreError, senseless
 from btree.long_columns import (
     PageNumber,
     Reference,
@@ -362,8 +362,8 @@ def decode_node(
             node.values = added.rows(node.values)
             node.added = added
         return node
-    except (msgspec.DecodeError, LookupError, ValueError, OverflowError) as error:
-        raise CorruptionError(f"page {page}: not a node of a {kind.name} tree ({error})") from error
+    except UNDECODABLE as error:
+        raise senseless(f"page {page}: not a node of a {kind.name} tree", error) from error
 
 
 def _decode_node(kind: TreeKind, payload: bytes, page: int, location: int) -> Node:
@@ -514,8 +514,8 @@ def readers(
         mask = mask_without(gone[0], count)
         there = array("I", compress(range(count), mask))
         return (array("q", compress(keys, mask)), PageRows(page, kept, there)) if there else None
-    except (msgspec.DecodeError, LookupError, ValueError, OverflowError) as error:
-        raise CorruptionError(f"page {page}: not a node of a {kind.name} tree ({error})") from error
+    except UNDECODABLE as error:
+        raise senseless(f"page {page}: not a node of a {kind.name} tree", error) from error
 
 
 def key_columns(payload: bytes, page: int) -> list[Sequence[Value]] | None:
@@ -529,8 +529,8 @@ def key_columns(payload: bytes, page: int) -> list[Sequence[Value]] | None:
         if len(set(map(len, columns))) != 1:
             raise ValueError("columns of different lengths")
         return columns if len(columns[0]) else None
-    except (msgspec.DecodeError, LookupError, ValueError, OverflowError) as error:
-        raise CorruptionError(f"page {page}: not a node of an INDEX tree ({error})") from error
+    except UNDECODABLE as error:
+        raise senseless(f"page {page}: not a node of an INDEX tree", error) from error
 
 
 def index_columns(payload: bytes | memoryview, page: int) -> list[bytes] | None:
@@ -547,8 +547,8 @@ def index_columns(payload: bytes | memoryview, page: int) -> list[bytes] | None:
         if fmt != FORMAT or kind != TreeKind.INDEX or level:
             raise ValueError(f"head {head.hex()}")
         return None
-    except (msgspec.DecodeError, ValueError) as error:
-        raise CorruptionError(f"page {page}: not a node of an INDEX tree ({error})") from error
+    except UNDECODABLE as error:
+        raise senseless(f"page {page}: not a node of an INDEX tree", error) from error
 
 
 def encode_index_page(columns: list[bytes]) -> bytearray:

@@ -28,7 +28,7 @@ from btree.codec import (
     mask_without,
 )
 from btree.column_codec import LONG, decode_column, decode_joined, row_count
-from btree.errors import CorruptionError
+from btree.errors import UNDECODABLE, senseless
 from btree.long_columns import LongValues, decoded
 from btree.node import Node
 from btree.protocols import Key, TreeKind, Value
@@ -104,8 +104,8 @@ def open_pages(
                 rows = mask_without(gone, rows).count(1)
             long = long_values if head[_FORM_AT] & LARGE else None
             found.append(OpenPage(page, rows, key_form, part, kept, gone, long))
-    except (msgspec.DecodeError, LookupError, ValueError) as error:
-        raise CorruptionError(f"page {page}: not a node of a {kind.name} tree ({error})") from error
+    except UNDECODABLE as error:
+        raise senseless(f"page {page}: not a node of a {kind.name} tree", error) from error
     return found
 
 
@@ -134,10 +134,9 @@ def joined(leaves: Sequence[OpenPage], column: int) -> list[Value]:
         if has_few_gone(leaves):
             return without_few_gone(found, leaves)
         return list(compress(found, _there(leaves)))
-    except (msgspec.DecodeError, LookupError, ValueError, OverflowError) as error:
-        raise CorruptionError(
-            f"page {leaves[0].page} to {leaves[-1].page}: columns that can't be decoded ({error})"
-        ) from error
+    except UNDECODABLE as error:
+        pages = f"page {leaves[0].page} to {leaves[-1].page}"
+        raise senseless(f"{pages}: columns that can't be decoded", error) from error
 
 
 def decoded_column(leaf: OpenPage, column: int) -> list[Value]:

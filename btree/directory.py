@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from btree.added import Added
-from btree.errors import CorruptionError
+from btree.errors import UNDECODABLE, senseless
 from btree.node import new_leaf
 from btree.protocols import CATALOG_TREE_ID, RAW_TREE_ID, Kind, TreeKind
 from btree.tree_state import Mark, TreeState
@@ -91,10 +91,8 @@ def decode_directory(payload: bytes) -> tuple[int, dict[int, TreeState]]:
         else:
             raise ValueError(f"head {head.hex()}")
         _check(next_tree_id, entries)
-    except (msgspec.DecodeError, ValueError) as error:
-        raise CorruptionError(
-            f"page {DIRECTORY_PAGE}: not a directory of trees ({error})"
-        ) from error
+    except UNDECODABLE as error:
+        raise senseless(f"page {DIRECTORY_PAGE}: not a directory of trees", error) from error
     if head != _HEAD and any(entry[-1] and entry[1] is not TreeKind.RAW for entry in entries):
         raise NotADatabaseError(
             "made by an older kvsh, with long rows in a form that this one does not read:"

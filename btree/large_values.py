@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from btree.codec import FORMAT, HEAD_BYTES, LARGE_LEVEL, encoded_size, not_storable
-from btree.errors import CorruptionError
+from btree.errors import UNDECODABLE, senseless
 from btree.long_columns import is_long
 from btree.node import LargeReference, LargeValues, LongRow, Node
 from btree.protocols import TreeKind, Value
@@ -45,10 +45,8 @@ def decode_large(kind: TreeKind, payload: bytes | memoryview, page: int) -> Valu
         if value.__class__ is not str and value.__class__ is not bytes:
             raise ValueError(f"a value of type {value.__class__.__name__}")
         return value
-    except (msgspec.DecodeError, ValueError) as error:
-        raise CorruptionError(
-            f"page {page}: not a large value of a {kind.name} tree ({error})"
-        ) from error
+    except UNDECODABLE as error:
+        raise senseless(f"page {page}: not a large value of a {kind.name} tree", error) from error
 
 
 def average_entry_bytes(leaf: Node) -> float:

@@ -19,10 +19,8 @@ from collections.abc import Collection, Iterable, Sequence
 from struct import Struct
 from typing import Any
 
-import msgspec
-
 from btree.column_codec import SHORT_NULL, decode_all, row_count, short_lengths
-from btree.errors import CorruptionError
+from btree.errors import UNDECODABLE, CorruptionError, senseless
 from btree.node import NotInMemoryError
 from btree.order import search_left
 from btree.packed_rows import PackedRows, SiftedRows, packed_rows
@@ -32,7 +30,6 @@ ROWS_MAX = 16
 """Rows that are taken out of a leaf's columns before it is turned round; a column that has to be decoded for one counts
 as one more, and of a row of which some columns are wanted each of these as its part of the row."""
 
-_NO_COLUMNS = (msgspec.DecodeError, LookupError, ValueError)
 _NUMBERS = {ord(code): Struct(f"<{code}") for code in "bhiqd"}
 
 
@@ -74,7 +71,7 @@ class PageRows(PackedRows):
         if made is None:
             try:
                 made = packed_rows(self._columns)
-            except _NO_COLUMNS as error:
+            except UNDECODABLE as error:
                 raise self._damaged(error) from error
             if self._there is not None:
                 made = SiftedRows(made, self._there)
@@ -105,12 +102,12 @@ class PageRows(PackedRows):
                     nulls = lengths.count(SHORT_NULL, 0, slot)
                     begin = 4 + slot + sum(lengths[:slot]) - nulls * SHORT_NULL
                     row[place] = column[begin : begin + lengths[slot]].decode()
-        except _NO_COLUMNS as error:
+        except UNDECODABLE as error:
             raise self._damaged(error) from error
         return tuple(row)
 
     def _damaged(self, error: Exception) -> CorruptionError:
-        return CorruptionError(f"page {self._page}: columns that can't be decoded ({error})")
+        return senseless(f"page {self._page}: columns that can't be decoded", error)
 
     def __getitem__(self, slot: int) -> Value:
         self.reads += 1

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from btree.codec import encoded
-from btree.errors import CorruptionError
+from btree.errors import UNDECODABLE, CorruptionError, senseless
 from btree.overlay import OverlaidTree, apply
 from btree.protocols import Key, Tree, TreeKind, Value
 from btree.transaction import (
@@ -66,8 +66,8 @@ def decode_redo(record: bytes) -> list[tuple[int, int, Any]]:
     """The operations in a redo record; CorruptionError if it is none."""
     try:
         operations: list[tuple[int, int, Any]] = _decode(record)
-    except (msgspec.DecodeError, ValueError) as error:  # the latter: bytes that are no UTF-8
-        raise CorruptionError(f"a redo record can't be read: {error}") from error
+    except UNDECODABLE as error:
+        raise senseless("a redo record can't be read", error) from error
     return operations
 
 

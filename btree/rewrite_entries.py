@@ -17,12 +17,10 @@ from itertools import chain, compress, count
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from btree.codec import encode_index_page, index_columns
 from btree.column_codec import decode_column
 from btree.edit import run_end
-from btree.errors import CorruptionError
+from btree.errors import UNDECODABLE, CorruptionError, senseless
 from btree.node import Node
 from btree.order import search_left, search_right
 from btree.protocols import Key, Value
@@ -134,10 +132,8 @@ def _page(tree: Tree, leaf: _Leaf, kept: list[bytes]) -> bytes | bytearray | Non
     """The page of a changed leaf; b"" if nothing is left; None if it has to be changed as a node."""
     try:
         columns = list(map(decode_column, kept))
-    except (msgspec.DecodeError, LookupError, ValueError) as error:
-        raise CorruptionError(
-            f"page {leaf.page}: columns that can't be decoded ({error})"
-        ) from error
+    except UNDECODABLE as error:
+        raise senseless(f"page {leaf.page}: columns that can't be decoded", error) from error
     rows = len(columns[0])
     if any(len(column) != rows for column in columns):
         raise CorruptionError(f"page {leaf.page}: columns of different lengths")

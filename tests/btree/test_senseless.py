@@ -10,9 +10,17 @@ import msgspec
 import pytest
 
 import kvsh
+from btree import CorruptionError, TreeKind, repair
+from btree.codec import FORMAT, HEAD_BYTES, LARGE_LEVEL, decode_node, encode_node
+from btree.directory import DIRECTORY_PAGE
+from btree.large_values import decode_large
+from btree.node import new_leaf
+from btree.redo import decode_redo
 from engine import PageStore
 
 encode = msgspec.msgpack.encode
+
+ARRAYS_WITHIN_ARRAYS = b"\x91" * 100_000
 
 
 def _made(path: Path) -> Path:
@@ -148,3 +156,46 @@ def test_a_leaf_whose_texts_are_none_is_named_by_its_page(tmp_path: Path, sql: s
     with pytest.raises(kvsh.DatabaseError, match=r"page \d+: .*utf-8"):
         con.execute(sql).fetchall()
     con.close()
+
+
+@pytest.mark.parametrize("kind", TreeKind)
+def test_arrays_within_arrays_are_no_node_no_large_value_and_no_redo(kind: TreeKind) -> None:
+    for level in (0, 1):
+        for form in range(8):
+            page = bytes((FORMAT, kind, level, form)) + ARRAYS_WITHIN_ARRAYS
+            with pytest.raises(CorruptionError, match="page 7: "):
+                decode_node(kind, page, 7, 0)
+    with pytest.raises(CorruptionError, match="page 7: "):
+        decode_large(kind, bytes((FORMAT, kind, LARGE_LEVEL, 0)) + ARRAYS_WITHIN_ARRAYS, 7)
+    with pytest.raises(CorruptionError):
+        decode_redo(b"\x91\x93\0" + bytes((kind,)) + ARRAYS_WITHIN_ARRAYS)
+
+
+def test_pages_of_arrays_within_arrays_are_clear_errors_and_repaired(tmp_path: Path) -> None:
+    path = _made(tmp_path / "db")
+    with PageStore.open(path) as store:
+        writer = store.begin()
+        for page in store.live_pages():
+            head = writer.read(page, writer.locate(page))[:HEAD_BYTES]
+            if page != DIRECTORY_PAGE and head[1] == TreeKind.INDEX:
+                writer.put(page, head[:-1] + b"\0" + ARRAYS_WITHIN_ARRAYS)
+        writer.commit_pages().wait()
+    con = kvsh.connect(path)
+    with pytest.raises(kvsh.DatabaseError, match=r"page \d+: not a node"):
+        con.execute("SELECT * FROM t INDEXED BY tb WHERE b = 3").fetchall()
+    con.close()
+    with kvsh.open(path) as db:
+        assert any("not a node" in sentence for sentence in db.check())
+    assert any("is damaged" in sentence for sentence in repair(path, tmp_path / "new"))
+
+
+def test_a_program_that_comes_deep_itself_is_not_told_of_damage() -> None:
+    leaf = new_leaf([1], [("a", None, 2)], None)
+    page = encode_node(TreeKind.TABLE, leaf)
+
+    def deeper() -> None:
+        decode_node(TreeKind.TABLE, page, 7, 0)
+        deeper()
+
+    with pytest.raises(RecursionError):
+        deeper()
