@@ -147,9 +147,10 @@ class RowChanges:
 
     def update(self, key: Any, old: Row, new_key: Any, row: Row, assigned: frozenset[int]) -> None:
         """Change one row.  `new_key` is its rowid from now on (as assigned), or its old tree key;
-        `assigned` are the places of `row` that are new."""
+        `assigned` are the places of `row` that are new.  OLD stays what it was before the triggers that run first."""
         target, writer, ctx = self.target, self.writer, self.ctx
         records, triggers = target.records, target.triggers
+        shown = old
         try:
             new_key, row = self._new_key(key, new_key, row, assigned)
             row = records.convert(row)
@@ -194,7 +195,7 @@ class RowChanges:
             keys.act(ctx, (key, old), (new_key, row))
         self._changed(row, new_key)
         if triggers.after:
-            fire_after(triggers.after, ctx, (key, old), (new_key, row), self.or_conflict)
+            fire_after(triggers.after, ctx, (key, shown), (new_key, row), self.or_conflict)
 
     def _left(self, key: Any, old: Row, new_key: Any) -> Row:
         """The row to change, as the programs left it that ran for rows in its way.  `Skipped` if they took it away; an

@@ -199,3 +199,29 @@ def test_views_new_rows_have_their_columns_affinities() -> None:
         select * from log;
         """
     )
+
+
+def test_old_is_what_the_row_was_before_the_triggers_that_run_first() -> None:
+    """An AFTER trigger saw as OLD what a BEFORE trigger had made of the row."""
+    for options in ("", " without rowid"):
+        compare(
+            f"""
+            create table t(id integer primary key, a, b, g as (a || b)){options};
+            create table log(n integer primary key, w, x, y, z);
+            create index t_a on t(a);
+            create trigger b before update of b on t begin update t set a = a + 10 where id = new.id; end;
+            create trigger f after update on t when old.a < 10
+            begin insert into log(w, x, y, z) values(old.a, new.a, old.g, new.g); end;
+            insert into t(id, a, b) values(1, 1, 1), (2, 2, 2), (3, null, 3);
+            update t set b = b + 1;
+            select * from t;
+            select * from log;
+            insert into t(id, a, b) values(4, 5, 5);
+            insert into t(id, a, b) values(4, 5, 5) on conflict(id) do update set b = 7;
+            update t set b = 0, id = id + 10 where id > 2;
+            select * from t;
+            select * from log;
+            select id from t where a > 5 order by a;
+            pragma integrity_check;
+            """
+        )
