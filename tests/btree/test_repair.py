@@ -11,10 +11,13 @@ import pytest
 
 import kvsh
 from btree import NotADatabaseError, StorageError, StoreError, TreeKind, open_store, repair
+from btree.codec import encoded
 from btree.directory import DIRECTORY_PAGE, decode_directory
 from btree.long_columns import is_long
 from btree.node import new_leaf
 from btree.repair import Ages, Gap, kinds_of
+from engine import PageStore
+from engine.file import OsFile, OsFileSystem
 from engine.format import KIND_DELETE, KIND_PAGES, decode_record
 from engine.salvaging import place, salvage
 from tests.btree.mutated import damaged, salvaged_whole
@@ -548,3 +551,60 @@ def test_keys_that_expire_do_so_in_a_database_whose_directory_was_lost(
         assert db.execute("SELECT value FROM kv WHERE key >= 'm'").fetchall() == [("value",)]
         assert db.count() == 3001
         assert db.check() == []
+
+
+def test_how_many_entries_are_lost_is_told(tmp_path: Path) -> None:
+    content = compacted(tmp_path / "a")
+    there = salvage(str(tmp_path / "a"))
+    there.file.close()
+    page, owner = max(there.owners.items())
+    damaged_at(tmp_path / "a", page)
+    found, sentences = salvaged(tmp_path / "a", tmp_path / "b")
+    missing = content[owner].keys() - found[owner].keys()
+    assert missing and _lost(content, found) == len(missing)
+    assert any(
+        sentence.startswith(f"tree {owner} ")
+        and sentence.endswith(f": {len(missing)} of {len(content[owner])} entries are lost")
+        for sentence in sentences
+    )
+
+
+@pytest.mark.parametrize("operation", [[9, 3, None], [0, 99, [1, [2]]], [4, 2**63, None]])
+def test_a_commit_that_cannot_be_applied_is_not_half_there(
+    tmp_path: Path, operation: list[Any]
+) -> None:
+    content = compacted(tmp_path / "a")
+    with PageStore.open(tmp_path / "a") as store:
+        store.begin().commit_redo(encoded([[0, 1, [b"half", b"1"]], operation])).wait()
+        store.begin().commit_redo(encoded([[0, 1, [b"next", b"2"]]])).wait()
+    found, sentences = salvaged(tmp_path / "a", tmp_path / "b")
+    assert any("can't be applied" in sentence for sentence in sentences)
+    content[1][b"next"] = b"2"
+    assert found == content
+
+
+def test_what_is_salvaged_is_on_the_disk_before_it_gets_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(tmp_path / "a")
+    done: list[str] = []
+    write, sync, rename = OsFile.write, OsFile.sync, OsFileSystem.rename
+
+    def written(self: OsFile, data: bytes, offset: int) -> None:
+        done.append("write")
+        write(self, data, offset)
+
+    def synced(self: OsFile) -> None:
+        done.append("sync")
+        sync(self)
+
+    def renamed(self: OsFileSystem, source: str, target: str) -> None:
+        done.append("rename")
+        rename(self, source, target)
+
+    monkeypatch.setattr(OsFile, "write", written)
+    monkeypatch.setattr(OsFile, "sync", synced)
+    monkeypatch.setattr(OsFileSystem, "rename", renamed)
+    repair(tmp_path / "a", tmp_path / "b")
+    assert "write" in done
+    assert done[-2:] == ["sync", "rename"]
