@@ -15,14 +15,14 @@ from sql.expressions import (
     InSubquery,
     ScalarSubquery,
 )
-from sql.optimise.costs import GROUPED_ROW, HASH_PROBE, SUBQUERY_CALL
-from sql.optimise.grouped import GROUPS_MAX, grouped_subquery
+from sql.optimise.costs import GROUPED_ROW, HASH_PROBE, PRESENT_ROW, SUBQUERY_CALL
+from sql.optimise.grouped import GroupedSubquery, grouped_subquery, present_subquery
 from sql.optimise.terms import is_constant
 from sql.plan import Block
 from sql.plan.operators import SelectPlan
 from sql.plan.walk import free_references, walk_block
 from sql.run import membership, stages
-from sql.run.remembered import REMEMBERED_MAX, Grouped, Known
+from sql.run.remembered import REMEMBERED_MAX, Grouped, Known, Present
 
 if TYPE_CHECKING:
     from sql.compile.blocks import BlockCompiler
@@ -43,43 +43,48 @@ class SubqueryCompiler:
         match e:
             case Exists():
                 found = f"{self._name(stages.any_row)}({call})"
-                found = self._remembered(e.plan, found, free) if free else self._once(found, free)
+                if free:
+                    found = self._remembered(e.plan, found, free)
+                    found = self._grouped(e.plan, present_subquery(e.plan), found, is_exists=True)
+                else:
+                    found = self._once(found, free)
                 return f"(not {found})" if e.negated else found
             case ScalarSubquery():
                 if free:
                     value = f"{self._name(stages.first_value)}({call}, {e.column})"
                     value = self._remembered(e.plan, value, free)
-                    groups = self._groups(e)
-                    return f"({groups} else {value})" if groups else value
+                    return self._grouped(e.plan, grouped_subquery(e.plan, e.column), value)
                 row = self._once(f"{self._name(membership.first_row)}({call})", free)
                 return f"{self._name(membership.column_of)}({row}, {e.column})"
             case InSubquery():
                 return self._membership(e, call, free)
 
-    def _groups(self, e: ScalarSubquery) -> str:
-        """The value as that of one of a subquery's groups, which are made at once, and `if` that succeeds; "" where that
+    def _grouped(
+        self, block: Block, made: GroupedSubquery | None, value: str, *, is_exists: bool = False
+    ) -> str:
+        """The value as that of one of a subquery's groups, which are made at once, if that succeeds; as it is where that
         can't be, or where so few are asked for that each is better computed by itself."""
         compiler, planner = self.compiler, self.compiler.planner
-        if not compiler.scalar.remembers or compiler.analysis is not None:
-            return ""
-        made = grouped_subquery(e.plan, e.column)
-        if made is None:
-            return ""
+        if made is None or not compiler.scalar.remembers or compiler.analysis is not None:
+            return value
         times = compiler.repeats
-        one = planner.plan(e.plan, compiler.repeats)
+        one = planner.plan(block, times)
         groups = planner.plan(made.groups)
-        if not isinstance(groups, SelectPlan) or groups.rows > GROUPS_MAX:
-            return ""
-        grouped = groups.cost + groups.levels[-1].rows * GROUPED_ROW + times * HASH_PROBE
+        if not isinstance(groups, SelectPlan) or groups.rows > made.rows_max:
+            return value
+        each = PRESENT_ROW if is_exists else GROUPED_ROW
+        grouped = groups.cost + groups.levels[-1].rows * each + times * HASH_PROBE
         if grouped > times * (one.cost + SUBQUERY_CALL):
-            return ""
+            return value
         rows, nothing = (compiler.block(block)[0] for block in (made.groups, made.nothing))
         empty = f"lambda: {self._name(stages.first_value)}({nothing}(), 0)"
-        made_once = f"{self._name(Grouped)}(lambda: {rows}(), {empty}, {len(made.probes)})"
+        kind = Present if is_exists else Grouped
+        made_once = f"{self._name(kind)}(lambda: {rows}(), {empty}, {len(made.probes)})"
         known = self.module.once(made_once)
         probes = [compiler.scalar.value(probe) for probe in made.probes]
         key = probes[0] if len(probes) == 1 else f"({', '.join(probes)})"
-        return f"{known}[{key}] if {known}.made or {known}.make()"
+        asked = f"{key} in {known}" if is_exists else f"{known}[{key}]"
+        return f"({asked} if {known}.made or {known}.make() else {value})"
 
     def _remembered(self, block: Block, call: str, free: list[str]) -> str:
         """The call, of many rows by what is known of the columns that the subquery depends on."""

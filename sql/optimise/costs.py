@@ -28,8 +28,10 @@ PROBED_ROW, LATE_SHARE = 12.0, 8.0
 NEW_GROUP, ORDERED_ROW = 1300.0, 115.0
 """A group of several keys beside all others, until it stands in its place of their order; a row of an index that is put into
 the group of the row before, or the next one."""
-GROUPED_ROW, HASH_PROBE, SUBQUERY_CALL = 100.0, 100.0, 1500.0
-"""A row put into its group; a value asked of a hash table; a correlated subquery begun for one row."""
+GROUPED_ROW, PRESENT_ROW = 100.0, 60.0
+"""A row put into its group; one whose key is noted."""
+HASH_PROBE, SUBQUERY_CALL = 100.0, 1500.0
+"""A value asked of a hash table; a correlated subquery begun for one row."""
 PREFIX, PREFIX_ROW, FETCHED_ROW = 600.0, 150.0, 700.0
 FEW_COLUMNS, WIDE_COLUMN = 6, 150.0
 """What each column makes a row dearer that is fetched by itself, in tables of more columns than so few."""

@@ -1,4 +1,4 @@
-"""Correlated aggregates as groups: what a subquery says of each key, computed for all keys at once.
+"""Correlated subqueries as groups: what one says of each key, computed for all keys at once.
 
     (SELECT count(*) FROM o WHERE o.customer = c.id AND o.total > 5)
 
@@ -8,6 +8,10 @@ asks for one group of
 
 and for what the aggregates are of no rows where there is no such group.  (W. Kim, On Optimizing an SQL-like Nested Query,
 TODS 7(3), 1982; a group that is missing was the bug in it: R. Ganski, H. Wong, SIGMOD 1987.)
+
+    EXISTS (SELECT 1 FROM o WHERE o.customer = c.id)
+
+asks whether `SELECT DISTINCT o.customer FROM o` has that.
 """
 
 from __future__ import annotations
@@ -21,17 +25,26 @@ from sql.optimise.terms import is_constant
 from sql.plan import Block, Select, SortKey, TableRelation
 from sql.plan.walk import free_references, map_expression, references, walk_block
 
-GROUPS_MAX = 200_000
-"""Groups that are kept in memory."""
+GROUPS_MAX, PRESENT_MAX = 200_000, 500_000
+"""Groups that are kept in memory; keys of which no more is known than that they are there."""
 
 
 class GroupedSubquery(NamedTuple):
-    """`groups` gives rows of the keys' values and the subquery's column; `nothing` is the subquery over no rows; `probes`
-    are the enclosing blocks' expressions that say which group is asked for."""
+    """`groups` gives rows of the keys' values and the subquery's column, if one is asked for; `nothing` is the subquery over
+    no rows; `probes` are the enclosing blocks' expressions that say which group is asked for."""
 
     groups: Select
     nothing: Select
     probes: tuple[Expression, ...]
+    rows_max: int = GROUPS_MAX
+
+
+class _Bound(NamedTuple):
+    """A subquery's conditions: what its `keys` are equal to are the `probes`, the others are `local`."""
+
+    keys: tuple[Expression, ...]
+    probes: tuple[Expression, ...]
+    local: tuple[Expression, ...]
 
 
 def grouped_subquery(block: Block, column: int) -> GroupedSubquery | None:
@@ -43,26 +56,10 @@ def grouped_subquery(block: Block, column: int) -> GroupedSubquery | None:
         return None
     if block.limit is not None and not _leaves_one(block.limit):
         return None
-    if any(item.join != "inner" for item in block.items):
+    bound = _bound(block)
+    if bound is None:
         return None
-    if not all(isinstance(item.relation, TableRelation) for item in block.items):
-        return None
-    own = frozenset(item.relation.source for item in block.items)
-    keys: list[SortKey] = []
-    probes: list[Expression] = []
-    local: list[Expression] = []
-    for conjunct in block.where:
-        if references(conjunct) <= own:
-            local.append(conjunct)
-            continue
-        sides = compared_sides(conjunct, own)
-        if sides is None:
-            return None
-        keys.append(SortKey(sides[0]))
-        probes.append(sides[1])
-    if not keys or not all(map(is_constant, walk_block(block))):
-        return None
-    source, count = block.aggregate_source, len(keys)
+    source, count = block.aggregate_source, len(bound.keys)
 
     def moved(part: Expression) -> Expression:
         """Aggregates come behind the keys."""
@@ -73,8 +70,8 @@ def grouped_subquery(block: Block, column: int) -> GroupedSubquery | None:
     key_slots = [SlotRef(source, place) for place in range(count)]
     groups = replace(
         block,
-        where=tuple(local),
-        keys=tuple(keys),
+        where=bound.local,
+        keys=tuple(map(SortKey, bound.keys)),
         outputs=(*key_slots, map_expression(block.outputs[column], moved)),
         distinct=False,
         order=(),
@@ -85,7 +82,49 @@ def grouped_subquery(block: Block, column: int) -> GroupedSubquery | None:
     )
     if free_references(groups) or free_references(nothing):
         return None
-    return GroupedSubquery(groups, nothing, tuple(probes))
+    return GroupedSubquery(groups, nothing, bound.probes)
+
+
+def present_subquery(block: Block) -> GroupedSubquery | None:
+    """What EXISTS asks for as rows of the keys that there are; None where more than these decides."""
+    if not isinstance(block, Select) or block.keys is not None or block.windows:
+        return None
+    if block.offset is not None or (block.limit is not None and not _leaves_one(block.limit)):
+        return None
+    bound = _bound(block)
+    if bound is None:
+        return None
+    there = replace(
+        block, where=bound.local, outputs=bound.keys, distinct=True, order=(), limit=None
+    )
+    if free_references(there):
+        return None
+    return GroupedSubquery(there, Select(outputs=(Literal(0),)), bound.probes, PRESENT_MAX)
+
+
+def _bound(block: Select) -> _Bound | None:
+    """How a block over stored tables is bound to the rows around it; None where that is not by equalities alone, whose sides
+    compare as they are, or what it gives is not always the same."""
+    if any(item.join != "inner" for item in block.items):
+        return None
+    if not all(isinstance(item.relation, TableRelation) for item in block.items):
+        return None
+    own = frozenset(item.relation.source for item in block.items)
+    keys: list[Expression] = []
+    probes: list[Expression] = []
+    local: list[Expression] = []
+    for conjunct in block.where:
+        if references(conjunct) <= own:
+            local.append(conjunct)
+            continue
+        sides = compared_sides(conjunct, own)
+        if sides is None:
+            return None
+        keys.append(sides[0])
+        probes.append(sides[1])
+    if not keys or not all(map(is_constant, walk_block(block))):
+        return None
+    return _Bound(tuple(keys), tuple(probes), tuple(local))
 
 
 def _leaves_one(limit: Expression) -> bool:

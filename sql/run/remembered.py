@@ -76,6 +76,20 @@ class Grouped(dict[Any, Any]):
         self.pop(None, None)
 
 
+class Present(Grouped):
+    """The keys that `make` gives rows of; NULL is none of them."""
+
+    __slots__ = ()
+
+    def _fill(self, batches: Iterable[list[Any]]) -> None:
+        for batch in batches:
+            if self._keys == 1:
+                self.update(dict.fromkeys([row[0] for row in batch]))
+            else:
+                self.update(dict.fromkeys([row for row in batch if None not in row]))
+        self.pop(None, None)
+
+
 class Remembered(dict[Any, Any]):
     """By a text, what `call` gives for it.  Of anything else nothing is kept: 1 and 1.0 are one key."""
 

@@ -1,4 +1,4 @@
-"""Correlated aggregates that are asked of many rows are computed as groups, all at once; against sqlite3."""
+"""Correlated aggregates, and EXISTS, that are asked of many rows are computed for all keys at once; against sqlite3."""
 
 from __future__ import annotations
 
@@ -52,6 +52,37 @@ _ROW_BY_ROW = (
     "SELECT id, (SELECT count(*) FROM o WHERE o.c_id = c.id) FROM c WHERE id = 3",
     "SELECT id, r, (SELECT count(*) FROM o WHERE o.c_id = c.id) FROM c ORDER BY r, id LIMIT 2",
 )
+_PRESENT = (
+    "SELECT id, EXISTS (SELECT 1 FROM o WHERE o.c_id = c.id) FROM c ORDER BY id",
+    "SELECT id, NOT EXISTS (SELECT 1 FROM o WHERE c.id = o.c_id AND o.kind = 'a') FROM c ORDER BY id",
+    "SELECT id, EXISTS (SELECT * FROM o WHERE o.c_id = c.id AND o.kind = c.name ORDER BY n LIMIT 3) FROM c",
+    "SELECT id, k, EXISTS (SELECT n FROM o WHERE o.k = c.k) FROM c",
+    "SELECT id, k, EXISTS (SELECT n FROM o WHERE o.k = c.k AND o.kind = c.name) FROM c",
+    "SELECT id, EXISTS (SELECT 1 FROM o WHERE o.total = c.r LIMIT -1) FROM c",
+    "SELECT id, EXISTS (SELECT 1 FROM o, x WHERE x.o_id = o.id AND x.v = 3 AND o.c_id = c.id) FROM c",
+    "SELECT id, EXISTS (SELECT NULL FROM o WHERE o.n + 1 = c.id) FROM c",
+    "SELECT id, EXISTS (SELECT 1 FROM none WHERE none.c_id = c.id) FROM c",
+    "SELECT CASE WHEN EXISTS (SELECT 1 FROM o WHERE o.c_id = c.id) THEN name END v, count(*) FROM c GROUP BY 1",
+    "SELECT id FROM c WHERE r < 20 OR EXISTS (SELECT 1 FROM o WHERE o.c_id = c.id AND n > 300)",
+    "SELECT c.id, d.id, EXISTS (SELECT 1 FROM o WHERE o.c_id = d.id) FROM c LEFT JOIN c d ON d.id = c.id * 2",
+    "SELECT id, EXISTS (SELECT DISTINCT kind FROM o WHERE o.c_id = c.id AND o.n IN (SELECT v FROM x)) FROM c",
+)
+_ASKED_BY_ROW = (
+    "SELECT id, EXISTS (SELECT 1 FROM o WHERE o.c_id > c.id + 400) FROM c",
+    "SELECT id, EXISTS (SELECT 1 FROM o WHERE o.k IS c.k) FROM c",
+    "SELECT id, EXISTS (SELECT 1 FROM o WHERE o.c_id = c.id LIMIT 0) FROM c",
+    "SELECT id, EXISTS (SELECT 1 FROM o WHERE o.c_id = c.id LIMIT 1 OFFSET 5) FROM c",
+    "SELECT id, EXISTS (SELECT count(*) FROM o WHERE o.c_id = c.id) FROM c",
+    "SELECT id, EXISTS (SELECT 1 FROM o WHERE o.c_id = c.id GROUP BY kind HAVING count(*) > 3) FROM c",
+    "SELECT id, EXISTS (SELECT 1 FROM o WHERE o.kind = c.name COLLATE NOCASE) FROM c",
+    "SELECT id, EXISTS (SELECT 1 FROM o WHERE o.c_id = c.name) FROM c",
+    "SELECT id, EXISTS (SELECT 1 FROM o WHERE o.c_id = c.id AND c.r > 50) FROM c",
+    "SELECT id, EXISTS (SELECT 1 FROM o LEFT JOIN x ON x.o_id = o.id WHERE o.c_id = c.id) FROM c",
+    "SELECT id, EXISTS (SELECT 1 FROM o WHERE o.c_id = c.id UNION ALL SELECT 1 FROM x WHERE x.v = c.id) FROM c",
+    "SELECT id, EXISTS (SELECT 1 FROM o WHERE o.c_id = c.id AND random() IS NOT NULL) FROM c",
+    "SELECT id, EXISTS (SELECT 1 FROM o WHERE o.c_id = c.id) FROM c WHERE id = 3",
+    "SELECT id, r, EXISTS (SELECT 1 FROM o WHERE o.c_id = c.id) FROM c ORDER BY r, id LIMIT 2",
+)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +113,7 @@ def engines() -> tuple[KvshEngine, SqliteEngine]:
     return filled(_SCHEMA, filling)
 
 
-@pytest.mark.parametrize("sql", [*_GROUPED, *_ROW_BY_ROW])
+@pytest.mark.parametrize("sql", [*_GROUPED, *_ROW_BY_ROW, *_PRESENT, *_ASKED_BY_ROW])
 def test_values_are_sqlites(sql: str, engines: tuple[KvshEngine, SqliteEngine]) -> None:
     ours, oracle = engines
     found, expected = ours.execute(sql), oracle.execute(sql)
@@ -98,8 +129,20 @@ def test_which_are_computed_as_groups(sql: str, engines: tuple[KvshEngine, Sqlit
     assert ("Grouped(" in code) == (sql in _GROUPED), code
 
 
+@pytest.mark.parametrize("sql", [*_PRESENT, *_ASKED_BY_ROW])
+def test_which_ask_for_keys_that_are_there(
+    sql: str, engines: tuple[KvshEngine, SqliteEngine]
+) -> None:
+    ours, _ = engines
+    code = "\n".join(str(row[0]) for row in ours.execute(f"EXPLAIN CODE {sql}"))
+    assert ("Present(" in code) == (sql in _PRESENT), code
+
+
 def test_changes_between_runs_are_seen(engines: tuple[KvshEngine, SqliteEngine]) -> None:
-    query = "SELECT sum((SELECT count(*) FROM o WHERE o.c_id = c.id)) FROM c"
+    queries = (
+        "SELECT sum((SELECT count(*) FROM o WHERE o.c_id = c.id)) FROM c",
+        "SELECT sum(EXISTS (SELECT 1 FROM o WHERE o.c_id = c.id)) FROM c",
+    )
     for statement in (
         "SAVEPOINT s",
         "DELETE FROM o WHERE id % 3 = 0",
@@ -110,7 +153,8 @@ def test_changes_between_runs_are_seen(engines: tuple[KvshEngine, SqliteEngine])
         for engine in engines:
             engine.execute(statement)
         ours, oracle = engines
-        assert ours.execute(query) == oracle.execute(query), statement
+        for query in queries:
+            assert ours.execute(query) == oracle.execute(query), statement
 
 
 @pytest.mark.parametrize(
