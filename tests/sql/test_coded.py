@@ -307,7 +307,7 @@ def test_a_condition_is_looked_at_row_by_row_twice(tmp_path: Path) -> None:
         store: Any = ours._session.store  # type: ignore[union-attr]
         columns = [
             column
-            for tree in store.cache.scanned
+            for tree in store.cache.use._trees
             for batches in _kept(store, tree)
             for column in batches
         ]
