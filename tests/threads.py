@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
 
-SECONDS_MAX = 60
+SECONDS_MAX = 300
 
 
 def in_threads(*works: Callable[[], object]) -> None:

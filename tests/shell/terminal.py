@@ -17,7 +17,7 @@ from types import TracebackType
 import pexpect
 import pyte
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 120.0
 
 
 class _Screen(pyte.HistoryScreen):
