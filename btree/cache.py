@@ -21,6 +21,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from operator import methodcaller
 from typing import Any
 
 from btree.column_use import ColumnUse
@@ -28,6 +29,7 @@ from btree.hot import HOT_SHARE, Hot
 from btree.kept_columns import Columns
 from btree.node import LongRow, Node
 from btree.packed import PackedLeaf
+from btree.packed_values import PackedValues
 from btree.raw_pages import RecentPages
 
 COOLING_SHARE = 0.10
@@ -134,31 +136,70 @@ class Cache:
         finally:
             self._sweeping.release()
 
-    def drop_stale(self, since: int, roots_of: Callable[[int], Iterable[Node]]) -> None:
-        """Make room of columns that nobody has asked for since then, if there is none.  `roots_of`: those of a tree."""
+    def drop_stale(
+        self, since: int, roots_of: Callable[[int], Iterable[Node]], wanted: int = 0
+    ) -> None:
+        """Make room for so many bytes of columns that nobody has asked for since then, if there is none: they are packed, and
+        where that is not enough dropped.  `roots_of`: those of a tree."""
         if not self._sweeping.acquire(blocking=False):
             return
         try:
-            enough = self.budget_bytes * _DROPPED_SHARE
+            enough = max(wanted, self.budget_bytes * _DROPPED_SHARE)
             if self.column_room - self.number_room > enough and self.has_room:
                 return
-            dropped = 0
-            for column in self.use.stale(since):
-                tree_id, number = column
-                self.use.forget(column)
-                for branch in dict.fromkeys(
-                    [each for root in roots_of(tree_id) for each in _with_columns(root)]
-                ):
-                    kept = branch.columns
-                    if isinstance(kept, Columns) and number in kept.lists:
-                        branch.columns = less = kept.without(number)
-                        dropped += kept.bytes - (0 if less is None else less.bytes)
-                if dropped > enough:
-                    break
-            self.used_bytes -= dropped
-            self.column_bytes -= dropped
+            enough -= max(0, self.column_room - self.number_room) if wanted else 0
+            stale = [*self.use.stale(since)]
+            for drops in (False, True):
+                for tree_id, number in stale:
+                    change = methodcaller("with_packed", number)
+                    if drops:
+                        self.use.forget((tree_id, number))
+                        change = methodcaller("without", number)
+                    enough += self._change(roots_of(tree_id), number, change)
+                    if enough < 0:
+                        return
         finally:
             self._sweeping.release()
+
+    def unpack(
+        self, tree_id: int, number: int, since: int, roots_of: Callable[[int], Iterable[Node]]
+    ) -> None:
+        """Keep a column that is packed as objects, if there is room for all of it, or can be made: see `drop_stale`."""
+        more = sum(
+            [
+                column.unpacked_bytes - column.bytes
+                for root in roots_of(tree_id)
+                for branch in _with_columns(root)
+                if isinstance(branch.columns, Columns)
+                for column in branch.columns.lists.get(number, ())
+                if isinstance(column, PackedValues)
+            ]
+        )
+        if not 0 < more < self.budget_bytes * COLUMN_SHARE:
+            return
+        self.drop_stale(since, roots_of, more)
+        if more < self.column_room - self.number_room and self._sweeping.acquire(blocking=False):
+            try:
+                self._change(roots_of(tree_id), number, methodcaller("with_objects", number))
+            finally:
+                self._sweeping.release()
+
+    def _change(
+        self,
+        roots: Iterable[Node],
+        number: int,
+        change: Callable[[Columns], Columns | None],
+    ) -> int:
+        """Have something else kept of the branches that keep a column; how many bytes more that takes."""
+        more = 0
+        for branch in dict.fromkeys([each for root in roots for each in _with_columns(root)]):
+            kept = branch.columns
+            if isinstance(kept, Columns) and number in kept.lists:
+                branch.columns = made = change(kept)
+                more += (0 if made is None else made.bytes) - kept.bytes
+        self.used_bytes += more
+        self.column_bytes += more
+        return more
 
     def _have_less(self, roots: list[Node], others_max: int) -> None:
         """Pack the numbers of the columns that are kept, and drop others beyond so many bytes."""

@@ -20,15 +20,15 @@ from btree.kept_columns import (
     BATCH_ROWS,
     Column,
     Columns,
+    Kept,
     Layout,
     Lists,
-    PackedColumn,
     bytes_made_of,
     leaves_of,
-    packed,
 )
 from btree.long_columns import has_long
 from btree.node import Node
+from btree.packed_values import PackedColumn, PackedValues, pack, packed
 from btree.protocols import Value
 
 if TYPE_CHECKING:
@@ -75,6 +75,11 @@ class _Carrying:
             for number, batches in before.lists.items()
             for column in batches[:1]
             if isinstance(column, PackedColumn)
+        }
+        self._packed = {
+            number
+            for number, batches in before.lists.items()
+            if any(isinstance(column, PackedValues) for column in batches[:1])
         }
         self._begun: list[Column | PackedColumn] = []  # a batch that is being put together
         self._stale = set(range(len(before.layout.ends)))
@@ -170,7 +175,10 @@ class _Carrying:
     def _end_batch(self) -> None:
         if self._begun:
             for number, column in zip(self._numbers, self._begun, strict=True):
-                self._lists[number].append(column)
+                made: Kept | None = None
+                if number in self._packed:
+                    made = pack(column) or packed(column)
+                self._lists[number].append(column if made is None else made)
             self._begun = []
             self._ends.append(len(self._counts))
 

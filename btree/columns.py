@@ -28,17 +28,18 @@ from btree.kept_columns import (
     BATCH_ROWS,
     Column,
     Columns,
+    Kept,
     Layout,
     Lists,
     Outdated,
-    PackedColumn,
     bytes_made_of,
+    bytes_of,
     leaves_of,
-    packed,
 )
 from btree.long_columns import has_long, may_be_long
 from btree.node import Node
 from btree.order import search_left, search_right
+from btree.packed_values import PackedColumn, PackedValues, pack, packed
 from btree.protocols import Key, Kind, Value
 from btree.stored_columns import StoredColumn, as_it_lies, listed
 
@@ -234,10 +235,10 @@ def _is_number(tree: Tree, column: int) -> bool:
     return column < len(kinds) and kinds[column] in (Kind.INTEGER, Kind.REAL)
 
 
-def _given(batches: Iterable[Column | PackedColumn], stored: bool) -> Iterator[Sequence[Value]]:
+def _given(batches: Iterable[Kept], stored: bool) -> Iterator[Sequence[Value]]:
     """Kept columns as a scan gives them."""
     for column in batches:
-        if not isinstance(column, PackedColumn):
+        if isinstance(column, Column):
             yield column
         else:
             yield StoredColumn.of(column) if stored else column.tolist()
@@ -358,10 +359,11 @@ class _Keeping:
     def __init__(self, numbers: Iterable[int], room: float, tree: Tree) -> None:
         self.fresh: Lists = {number: [] for number in numbers}
         self.packs = tree.transaction.packs_columns
-        # To ask others whether they can be packed would make objects of texts that nobody wants.
+        # Of others that is known by trying, which makes objects of them.
         self._packed = {each for each in self.fresh if self.packs and _is_number(tree, each)}
         self._room = room
         self._has_room_for_all = room > tree.transaction.number_room()
+        self._has_room_for_packed = room > tree.transaction.number_room() / 2
         self._bytes = 0.0
 
     @property
@@ -374,15 +376,22 @@ class _Keeping:
         for all that there is by now, or nothing of it is to be kept."""
         for number in [*self.fresh]:
             values = batch[number]
-            made = packed(as_it_lies(values)) if number in self._packed else None
+            made = self._pack(number, values)
             if made is not None:
-                self._bytes += sys.getsizeof(made)
+                self._bytes += bytes_of(made)
                 self.fresh[number].append(made)
             elif self._has_room_for_all:
                 self._take_objects(number, values, share)
             else:
                 del self.fresh[number]  # what was kept of it before is little, and still counts
         return bool(self.fresh) and self._bytes < self._room
+
+    def _pack(self, number: int, values: Sequence[Value]) -> PackedColumn | PackedValues | None:
+        if number in self._packed:
+            return packed(as_it_lies(values))
+        if not self.packs or not self._has_room_for_packed:
+            return None
+        return pack(listed(values))
 
     def _take_objects(self, number: int, values: Sequence[Value], share: float) -> None:
         column = values if isinstance(values, Column) else Column(listed(values))

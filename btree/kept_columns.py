@@ -4,23 +4,25 @@ They count against the cache's budget, and the sweep takes them away as it does 
 
     Column          [1000, 1001, 1002, ...]         36 bytes a value; to go through it costs nothing
     PackedColumn    array('h', 1000 1001 1002 ...)  1 to 8 bytes; an object is made for each value, 10 ns
+    PackedTexts     "\0amber\0birch\0cedar..."      a byte beside its characters; 20 ns
     none            the pages are read and checked, 80 ns a value
 
 As long as there is room values are kept as objects.  Once it is gone numbers are packed, those that are kept by then and
-all that come later (`Cache.pack_columns`), so that a table several times as large does without its pages.
+all that come later (`Cache.pack_columns`), so that a table several times as large does without its pages.  So are texts that
+come later, and those that nobody asks for (`Cache.drop_stale`); the others' room is theirs if they are asked for again and
+again (`Cache.unpack`).
 """
 
 from __future__ import annotations
 
-import struct
 import sys
-from array import array
 from collections.abc import Callable, Sequence
+from operator import is_
 from typing import NamedTuple
 from weakref import ref
 
-from btree.column_codec import packer
 from btree.node import Node
+from btree.packed_values import PackedColumn, PackedValues, pack, packed
 from btree.protocols import Value
 
 BATCH_ROWS = 2048
@@ -111,42 +113,6 @@ class Column(list[Value]):
             self.value_bytes -= size_bytes
 
 
-class PackedColumn(array):  # type: ignore[type-arg]  # which Python 3.11 has not
-    """A batch's values of one column, all integers or all REALs."""
-
-    __slots__ = ()
-
-
-def packed(values: Sequence[Value]) -> PackedColumn | None:
-    """The values packed, as narrow as they are; None if they are not all integers, or all REALs."""
-    if isinstance(values, array):
-        return PackedColumn(values.typecode, values)
-    sample = values[:: len(values) // _SAMPLE_VALUES + 1]
-    classes = set(map(type, sample))
-    if classes == {float}:
-        # Their place would take integers, too.
-        return _packed("d", values) if set(map(type, values)) == {float} else None
-    if classes != {int}:
-        return None
-    # To try takes 7 ns a value, half as much as an array does; to ask all for their types, the least and the largest, 30.
-    low, high = min(sample), max(sample)
-    for code, most in _INTEGERS:
-        if -most <= low and high < most:
-            try:
-                return _packed(code, values)
-            except struct.error:
-                pass  # too narrow for one of them, or one is no integer
-    return None
-
-
-def _packed(code: str, values: Sequence[Value]) -> PackedColumn:
-    return PackedColumn(code, packer(len(values), code)(*values))
-
-
-_INTEGERS = [("b", 1 << 7), ("h", 1 << 15), ("i", 1 << 31), ("q", 1 << 63)]
-_SAMPLE_VALUES = 32
-
-
 class Layout(NamedTuple):
     """How the leaves below a branch lie in a column's batches."""
 
@@ -160,14 +126,39 @@ class Layout(NamedTuple):
     """Of each batch the slot behind its last leaf."""
 
 
-Lists = dict[int, "list[Column | PackedColumn]"]
+Kept = Column | PackedColumn | PackedValues
+
+Lists = dict[int, list[Kept]]
 """Batches of columns, by the column's number."""
 
 
-def bytes_of(column: Column | PackedColumn) -> int:
+def bytes_of(column: Kept) -> int:
     """About what a kept column and what was made of it take."""
+    if isinstance(column, PackedValues):
+        return column.bytes
     size_bytes = sys.getsizeof(column) + getattr(column, "value_bytes", 0)
     return int(size_bytes + getattr(column, "derived_bytes", 0))
+
+
+def _numbers(column: Kept) -> PackedColumn | None:
+    """The column as packed numbers, if it is one of numbers."""
+    if isinstance(column, Column):
+        return packed(column)
+    return column if isinstance(column, PackedColumn) else None
+
+
+def _in_less(column: Kept) -> Kept:
+    """A column of texts, or of numbers and NULLs, packed; any other one, and one that takes less as it is, as it is."""
+    made = pack(column) if isinstance(column, Column) else None
+    return column if made is None or made.bytes > bytes_of(column) else made
+
+
+def _as_objects(column: Kept) -> Kept:
+    if not isinstance(column, PackedValues):
+        return column
+    made = Column(column.tolist())
+    made.value_bytes = column.unpacked_bytes - sys.getsizeof(made)
+    return made
 
 
 class Columns:
@@ -206,14 +197,13 @@ class Columns:
         return self
 
     def in_less(self, others_max: int) -> tuple[Columns, int]:
-        """The same with numbers packed, and without the other columns if these take more than that; what they take."""
+        """The same with numbers packed, and the other columns, too, if these take more than that; without those if even so
+        they do.  What they take."""
         lists: Lists = {}
-        others = {}
+        others: Lists = {}
         bytes_before = packed_bytes = 0
         for number, batches in self.lists.items():
-            made = [
-                column if isinstance(column, PackedColumn) else packed(column) for column in batches
-            ]
+            made = [_numbers(column) for column in batches]
             if None in made:
                 others[number] = batches
                 continue
@@ -221,6 +211,11 @@ class Columns:
             bytes_before += sum(map(bytes_of, batches))
             packed_bytes += sum(map(sys.getsizeof, lists[number]))
         rest = max(0, self.bytes - bytes_before)
+        if rest > others_max:
+            for number, batches in others.items():
+                others[number] = less = [*map(_in_less, batches)]
+                rest -= sum(map(bytes_of, batches)) - sum(map(bytes_of, less))
+            rest = max(0, rest)
         if rest <= others_max:
             lists |= others
         else:
@@ -234,6 +229,22 @@ class Columns:
             return None
         size_bytes = max(0, self.bytes - sum(map(bytes_of, self.lists[number])))
         return Columns(lists, self.layout, size_bytes, self.claim)
+
+    def with_packed(self, number: int) -> Columns:
+        """The same with a column packed, as far as that gains anything."""
+        return self._with(number, [*map(_in_less, self.lists[number])])
+
+    def with_objects(self, number: int) -> Columns:
+        """The same with a column of packed texts, or of numbers and NULLs, as objects."""
+        return self._with(number, [*map(_as_objects, self.lists[number])])
+
+    def _with(self, number: int, made: list[Kept]) -> Columns:
+        before = self.lists[number]
+        if all(map(is_, made, before)):
+            return self
+        more = sum(map(bytes_of, made)) - sum(map(bytes_of, before))
+        lists = {**self.lists, number: made}
+        return Columns(lists, self.layout, max(0, self.bytes + more), self.claim)
 
     def outdated(self) -> Outdated:
         """What a copy of the branch has, whose leaves may become others."""
@@ -271,6 +282,21 @@ def kept_with(
         fresh = {**known.lists, **fresh}
         size_bytes += known.bytes
     branch.columns = Columns(fresh, layout, size_bytes, claim)
+
+
+def packed_among(root: Node, columns: Sequence[int]) -> list[int]:
+    """Those of the columns that are kept as packed texts, as the first branch has them."""
+    node: object = root
+    while isinstance(node, Node) and node.level > 1:
+        node = node.children[0] if node.children else None
+    kept = node.columns if isinstance(node, Node) else None
+    if not isinstance(kept, Columns):
+        return []
+    return [
+        each
+        for each in columns
+        if isinstance(next(iter(kept.lists.get(each, ())), None), PackedValues)
+    ]
 
 
 def bytes_made_of(lists: Lists) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from btree import codec
 from btree.column_pages import OpenPage, open_pages
 from btree.errors import CorruptionError
-from btree.kept_columns import Layout, Lists, kept_with
+from btree.kept_columns import Layout, Lists, kept_with, packed_among
 from btree.large_values import average_apart, average_entry_bytes, decode_large
 from btree.long_columns import LONG_LEAF_BYTES, LongValues
 from btree.node import InPages, LargeReference, LongRow, Node, like
@@ -181,10 +181,15 @@ class OnPages(LocalTransaction):
         return partial(self._large_values, tree.id, tree.kind)
 
     def scans_again(self, tree: Tree, columns: Sequence[int]) -> bool:
-        use = self.store.cache.use
-        known = use.begin(tree.id, columns)
-        if since := use.short_since():
+        cache = self.store.cache
+        known = cache.use.begin(tree.id, columns)
+        packed = packed_among(tree.root, columns)
+        if packed:
+            cache.use.refuse()  # objects, which would be quicker
+        if since := cache.use.short_since():
             self._drop_stale(since)
+            for column in packed:
+                cache.unpack(tree.id, column, since, partial(self.store.roots, []))
         return known
 
     def _drop_stale(self, since: int) -> None:

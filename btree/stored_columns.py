@@ -16,6 +16,7 @@ from typing import Any, overload
 from btree.codec import KEY_COLUMN, KeyForm
 from btree.column_codec import array_joined, shortened, texts_between
 from btree.column_pages import OpenPage, has_few_gone, joined, without_few_gone
+from btree.packed_values import PackedValues
 from btree.protocols import Value
 
 
@@ -25,20 +26,24 @@ class StoredColumn(Sequence[Value]):
     As a sequence it is its values, which are made when the first one is asked for.  CorruptionError, whatever is asked,
     if they can't be."""
 
-    __slots__ = ("_leaves", "_number", "_numbers", "_rows", "_values")
+    __slots__ = ("_leaves", "_number", "_numbers", "_packed", "_rows", "_values")
 
     def __init__(self, leaves: Sequence[OpenPage], number: int, rows: int) -> None:
         self._leaves = leaves
         self._number = number
         self._rows = rows
         self._numbers: array[Any] | None = None
+        self._packed: PackedValues | None = None
         self._values: list[Value] | None = None
 
     @classmethod
-    def of(cls, numbers: array[Any]) -> StoredColumn:
-        """A column of these numbers, which lie in no page."""
-        made = cls((), 0, len(numbers))
-        made._numbers = numbers
+    def of(cls, values: array[Any] | PackedValues) -> StoredColumn:
+        """A column of these values, which lie in no page."""
+        made = cls((), 0, len(values))
+        if isinstance(values, PackedValues):
+            made._packed = values
+        else:
+            made._numbers = values
         return made
 
     def __len__(self) -> int:
@@ -57,17 +62,17 @@ class StoredColumn(Sequence[Value]):
     def values(self) -> list[Value]:
         """All values."""
         if self._values is None:
-            numbers = self._numbers
-            self._values = (
-                numbers.tolist() if numbers is not None else joined(self._leaves, self._number)
-            )
+            packed = self._numbers if self._packed is None else self._packed
+            self._values = joined(self._leaves, self._number) if packed is None else packed.tolist()
         return self._values
 
     def numbers(self) -> array[Any] | None:
         """The values in an array (codes b h i q d), if all are integers, or all REALs, of one width in all of the
         leaves, and few rows of these are deleted ones."""
         leaves, number = self._leaves, self._number
-        if self._numbers is None and number != KEY_COLUMN and has_few_gone(leaves):
+        if not leaves or number == KEY_COLUMN:
+            return self._numbers
+        if self._numbers is None and has_few_gone(leaves):
             found = array_joined([leaf.kept[number] for leaf in leaves])
             self._numbers = None if found is None else without_few_gone(found, leaves)
         return self._numbers
@@ -76,6 +81,8 @@ class StoredColumn(Sequence[Value]):
         """The values in one text, the separator (a character of ASCII) before each and behind the last, nothing in place of
         NULL; `folded`: ASCII letters in lower case.  None if they are not all short texts of ASCII without that
         character, and NULLs, or many rows are deleted ones."""
+        if self._packed is not None:
+            return self._packed.text_between(separator, folded=folded)
         leaves, number = self._leaves, self._number
         if number == KEY_COLUMN or not leaves or not has_few_gone(leaves):
             return None

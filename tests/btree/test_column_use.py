@@ -12,7 +12,7 @@ from btree import TreeKind, open_store
 from btree.cache import Cache
 from btree.column_use import SCANS_MAX, ColumnUse
 from btree.columns import parts_of
-from btree.kept_columns import Columns
+from btree.kept_columns import Column, Columns
 
 ROWS = 60_000
 WIDTH = 6
@@ -53,14 +53,15 @@ def scan(store: Any, column: int, times: int = 1) -> None:
 
 
 def kept(store: Any) -> dict[int, float]:
-    """Of which share of the branches a column is kept."""
+    """Of which share of the branches a column is kept as objects."""
     tree = store.begin().tree(3)
     parts = [part.branch.columns for part in parts_of(tree, tree.root, None, None)]
     found: dict[int, float] = {}
     for columns in parts:
         if isinstance(columns, Columns):
-            for column in columns.lists:
-                found[column] = found.get(column, 0) + 1 / len(parts)
+            for column, batches in columns.lists.items():
+                if isinstance(batches[0], Column):
+                    found[column] = found.get(column, 0) + 1 / len(parts)
     return found
 
 

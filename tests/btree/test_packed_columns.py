@@ -13,8 +13,9 @@ import pytest
 
 from btree import StoredColumn, TreeKind, listed, open_store
 from btree.codec import KEY_COLUMN
-from btree.kept_columns import Column, Columns, Layout, PackedColumn, packed
+from btree.kept_columns import Column, Columns, Layout
 from btree.on_pages import OnPages
+from btree.packed_values import PackedColumn, packed
 from btree.protocols import Store, Tree
 
 Row = tuple[Any, ...]
